@@ -1,0 +1,2 @@
+//! maniple
+fn main() {}
