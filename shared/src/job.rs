@@ -1,1 +1,113 @@
-//! job
+//! What a user asks for: a function or a command, the limits of each task, and where the results go.
+//!
+//! The tasks themselves are not here: they are opaque MessagePack keys in a [`TaskList`](crate::tasks::TaskList).
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::JobId;
+
+/// A job as its client describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Drawn by the client; sending it again is the same job.
+    pub id: JobId,
+    /// What is done with each task.
+    pub work: Work,
+    /// What each task may take.
+    pub limits: Limits,
+    /// Where the outcomes are kept. Without one they only go back to the client.
+    pub checkpoint: Option<CheckpointSpec>,
+    /// Tasks per batch; `None` lets the coordinator learn it.
+    pub batch_size: Option<u32>,
+    /// Whether outcomes are sent to the client as they become durable.
+    pub wants_results: bool,
+    /// Whether the job goes on when its client is gone.
+    pub detached: bool,
+}
+
+/// What is done with each task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Work {
+    /// A Python function is called with the task's fields.
+    Function(FunctionSpec),
+    /// A program is executed with the task's fields in its arguments.
+    Command(CommandSpec),
+}
+
+/// A Python function by import path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FunctionSpec {
+    /// Dotted module name.
+    pub module: String,
+    /// Dotted name within the module.
+    pub function: String,
+    /// Folders put before `sys.path`, the caller's own first; the first is the working directory too, where it exists.
+    pub path: Vec<String>,
+    /// The interpreter to use; `None` leaves it to the worker.
+    pub python: Option<String>,
+}
+
+/// A command line, a template for the task's fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// Program and arguments; `{}`, `{1}` and `{name}` stand for the task's fields.
+    pub argv: Vec<String>,
+    /// Names of the fields, where the tasks have any.
+    pub fields: Vec<String>,
+    /// Working directory.
+    pub cwd: String,
+}
+
+impl Work {
+    /// The identity that a checkpoint remembers: the same text means the same work.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match self {
+            Work::Function(function) => format!("function {}:{}", function.module, function.function),
+            Work::Command(command) => format!("command {}", command.argv.join(" ")),
+        }
+    }
+}
+
+/// What a task may take, and how often it is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Further attempts after its process died under it.
+    pub death_retries: u16,
+    /// Further attempts after it failed by itself (exception, exit code, timeout, out of memory).
+    pub error_retries: u16,
+    /// Wall time of one attempt.
+    pub timeout: Option<Duration>,
+    /// Resident memory, in bytes, of the process that runs it.
+    pub memory: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { death_retries: 3, error_retries: 0, timeout: None, memory: None }
+    }
+}
+
+/// Where a job's outcomes are kept, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointSpec {
+    /// The file, absolute, on the coordinator's machine.
+    pub path: PathBuf,
+    /// What to do with a file that is there already.
+    pub existing: Existing,
+    /// The longest time between a task's end and its outcome on the disk.
+    pub flush: Duration,
+}
+
+/// What to do with a checkpoint that exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Existing {
+    /// Go on from it; one of other work is refused.
+    Resume,
+    /// Go on from it, whatever work it was made by.
+    ResumeAnyWork,
+    /// Rename it and start a new one.
+    SetAside,
+}

@@ -1,0 +1,96 @@
+//! A node and its Python child (`python/src/maniple/child.py`), over an inherited socket of their own.
+//!
+//! Frames are those of [`codec`](crate::codec). A head is a MessagePack map of one entry: the message's name and its
+//! fields by name. The child answers each [`ToChild::Run`] with one or more [`FromChild::Ran`] that cover
+//! its tasks in order. Ordinals count the tasks that a child was given over its life, from 1; the beacon page (see
+//! `worker::process::beacon`) speaks of them too.
+
+use serde::{Deserialize, Serialize};
+
+/// What a node says to a child.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToChild {
+    /// The first message: what to load.
+    Load(Load),
+    /// Call the function with each key of the payload, an array of keys in MessagePack.
+    Run {
+        /// The ordinal of the first one.
+        first: u64,
+        /// How many.
+        count: u32,
+    },
+}
+
+/// What a child has to load before it can work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Dotted module name.
+    pub module: String,
+    /// Dotted name within it.
+    pub function: String,
+    /// Folders put before `sys.path`.
+    pub path: Vec<String>,
+    /// Limit on the resident memory of the process, in bytes: past it, an allocation raises `MemoryError`.
+    pub memory: Option<u64>,
+    /// Largest encoded value of one task, in bytes.
+    pub value_limit: u64,
+}
+
+/// What a child says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromChild {
+    /// The function is loaded.
+    Ready {
+        /// Version of the interpreter.
+        python: String,
+    },
+    /// It is not; the child ends.
+    Unloadable {
+        /// One line.
+        message: String,
+        /// Traceback, where there is more to say.
+        traceback: String,
+    },
+    /// Tasks that have been run. Payload: the values of those that have one, one behind the other.
+    Ran {
+        /// The ordinal of the first.
+        first: u64,
+        /// How many, failures included.
+        count: u32,
+        /// Wall time, in microseconds.
+        busy_us: u64,
+        /// Those that raised.
+        failures: Vec<Raised>,
+    },
+    /// The child begins no task of this ordinal or a later one of its current run: it saw the beacon's `stop`.
+    Stopped {
+        /// The first one that it does not run.
+        at: u64,
+    },
+}
+
+/// A task that raised, or whose value cannot be kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Raised {
+    /// Its ordinal.
+    pub ordinal: u64,
+    /// Which of the two.
+    pub kind: RaisedKind,
+    /// Qualified name of the exception's type.
+    pub type_name: String,
+    /// Its text.
+    pub message: String,
+    /// Its traceback.
+    pub traceback: String,
+}
+
+/// How a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RaisedKind {
+    /// The function raised.
+    Exception,
+    /// The value does not encode or is too large.
+    BadValue,
+    /// Memory ran out under the limit.
+    OutOfMemory,
+}

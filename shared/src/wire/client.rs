@@ -1,0 +1,158 @@
+//! Coordinator and client. A client submits a job, streams its tasks, and hears of its progress and end; after a lost
+//! connection it submits again under the same id and goes on where [`ToClient::Accepted`] says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{JobId, TaskIndex, TaskRange},
+    job::JobSpec,
+    outcome::Failure,
+};
+
+/// What a client says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromClient {
+    /// Here is a job; its tasks follow.
+    Submit(Box<JobSpec>),
+    /// More tasks. Payload: their keys, one behind the other.
+    Tasks {
+        /// The job.
+        job: JobId,
+        /// How many keys.
+        count: u32,
+    },
+    /// That was all: so many keys were sent since the job was first submitted.
+    TasksEnd {
+        /// The job.
+        job: JobId,
+        /// The count.
+        total: u64,
+    },
+    /// Stop the job: start nothing more; `now`: end what runs, too.
+    Cancel {
+        /// The job.
+        job: JobId,
+        /// Whether running tasks are ended.
+        now: bool,
+    },
+    /// Results up to here have been taken over; room for more.
+    Taken {
+        /// Payload bytes.
+        bytes: u64,
+    },
+    /// A sign of life.
+    Heartbeat,
+}
+
+/// What a coordinator says to a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToClient {
+    /// The job stands.
+    Accepted {
+        /// The job.
+        job: JobId,
+        /// How many keys of it are known already: the client goes on behind them.
+        known: u64,
+        /// What was found out on opening the checkpoint that the user should read, a line each.
+        notes: Vec<String>,
+    },
+    /// How far a job is.
+    Progress(Progress),
+    /// Outcomes that are durable. Payload: the values, one behind the other.
+    Results {
+        /// The job.
+        job: JobId,
+        /// The tasks that have a value, in the order of the payload.
+        values: Vec<TaskRange>,
+        /// The tasks that have none.
+        failures: Vec<(TaskIndex, Failure)>,
+    },
+    /// The job has ended. The last message about it.
+    Finished(Box<Summary>),
+    /// A sign of life.
+    Heartbeat,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Distinct tasks known so far.
+    pub tasks: u64,
+    /// Whether the client has sent them all.
+    pub complete: bool,
+    /// Tasks whose value was in the checkpoint already.
+    pub skipped: u64,
+    /// Tasks that have got a value.
+    pub done: u64,
+    /// Tasks that have failed for good.
+    pub failed: u64,
+    /// Outcomes (values and failures) of this run that are durable.
+    pub durable: u64,
+    /// Processes that run a task now.
+    pub busy: u32,
+    /// Processes there are.
+    pub slots: u32,
+    /// Workers connected.
+    pub workers: u32,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The job.
+    pub job: Option<JobId>,
+    /// The last count.
+    pub progress: Progress,
+    /// Failed tasks by reason, the most frequent first.
+    pub groups: Vec<FailureGroup>,
+    /// Why it ended before every task had an outcome.
+    pub stopped: Option<Stopped>,
+    /// Deaths of processes and workers, and retries, that the job survived.
+    pub incidents: Incidents,
+}
+
+/// Failed tasks that share a reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureGroup {
+    /// The reason in one line.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// The first few: (key as MessagePack, story).
+    pub examples: Vec<(bytes::Bytes, Failure)>,
+}
+
+/// What a job survived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Incidents {
+    /// Attempts that were followed by another.
+    pub retries: u64,
+    /// Workers lost while they held tasks.
+    pub workers_lost: u64,
+    /// Outcomes that came when the task had one already.
+    pub late: u64,
+}
+
+/// Why a job ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The kind, which decides the exit code.
+    pub why: StopCause,
+    /// One line for the user, with the next step.
+    pub message: String,
+}
+
+/// The kinds of early end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopCause {
+    /// The client asked for it.
+    Cancelled,
+    /// The function cannot be loaded, the tasks are malformed, or the like: exit code 2.
+    Input,
+    /// The checkpoint is damaged, foreign or in use: exit code 3.
+    Checkpoint,
+    /// The checkpoint cannot be written: exit code 4.
+    Storage,
+    /// A defect of the program: exit code 70.
+    Internal,
+}

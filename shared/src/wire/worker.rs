@@ -1,0 +1,133 @@
+//! Coordinator and worker. After [`Hello`](super::Hello) and [`Welcome`](super::Welcome) the worker sends
+//! [`FromWorker::Joined`]; then both speak freely.
+//!
+//! Invariant: a worker keeps a report until [`ToWorker::Forget`] names it, over any number of connections.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{Attempt, BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
+    job::JobSpec,
+    outcome::Failure,
+};
+
+/// What a coordinator says to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// A job whose batches may follow. Sent before the first of them on each connection.
+    Job(Box<JobSpec>),
+    /// No more batches of this job will come; its processes may end.
+    JobEnded(JobId),
+    /// Run these tasks. Payload: their keys, one behind the other.
+    Run(Batch),
+    /// Hand back tasks of these batches that have not begun; [`FromWorker::Returned`] says which.
+    Recall(Vec<BatchId>),
+    /// Somebody else has these batches, or nobody needs them any more: stop them, report nothing.
+    Drop(Vec<BatchId>),
+    /// These reports are durable.
+    Forget(Vec<ReportId>),
+    /// A sign of life.
+    Heartbeat,
+    /// End in order.
+    Shutdown,
+}
+
+/// The tasks that are leased to a worker as a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The lease.
+    pub id: BatchId,
+    /// The job that they belong to.
+    pub job: JobId,
+    /// The tasks, in the order of the keys.
+    pub tasks: Vec<TaskRange>,
+    /// The attempt that this is, for those tasks where it is not the first.
+    pub attempts: Vec<(TaskIndex, Attempt)>,
+}
+
+/// What a worker says to its coordinator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// Who it is and what it brings with it.
+    Joined(Joined),
+    /// Outcomes. Payload: the values, one behind the other.
+    Report(Report),
+    /// Tasks that have not begun and will not: queued work taken back, or lost with a pool.
+    Returned {
+        /// The lease.
+        batch: BatchId,
+        /// Its tasks.
+        tasks: Vec<TaskRange>,
+    },
+    /// The job's function cannot be had on this machine.
+    Unloadable {
+        /// The job.
+        job: JobId,
+        /// One line: what could not be loaded, where, and why.
+        message: String,
+        /// The traceback, if there is one.
+        traceback: String,
+    },
+    /// How the machine is, from the monitor.
+    Status(Status),
+    /// A sign of life.
+    Heartbeat,
+    /// It ends in order; what it holds may be given to others.
+    Leaving,
+}
+
+/// A worker that comes, or comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Who.
+    pub worker: WorkerId,
+    /// How many processes it runs.
+    pub slots: u16,
+    /// The leases of which it still holds tasks that it has not reported yet.
+    pub holds: Vec<Held>,
+}
+
+/// What is left of a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The lease.
+    pub batch: BatchId,
+    /// The job.
+    pub job: JobId,
+    /// The tasks that run or wait.
+    pub tasks: Vec<TaskRange>,
+    /// Tasks whose outcomes are in reports that no coordinator has acknowledged; the reports follow.
+    pub unacknowledged: Vec<TaskRange>,
+}
+
+/// Outcomes of tasks of one batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The worker's number for it.
+    pub id: ReportId,
+    /// The lease.
+    pub batch: BatchId,
+    /// The job.
+    pub job: JobId,
+    /// The tasks that have a value, in the order of the payload.
+    pub values: Vec<TaskRange>,
+    /// The tasks that have none.
+    pub failures: Vec<(TaskIndex, Failure)>,
+    /// Wall time that a process spent on them, in microseconds.
+    pub busy_us: u64,
+}
+
+/// A monitor's reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Processes that run a task now.
+    pub busy: u16,
+    /// CPU use of the machine, 0 to 100.
+    pub cpu_percent: f32,
+    /// Memory in use on the machine, in bytes.
+    pub memory_used: u64,
+    /// Memory of the machine, in bytes.
+    pub memory_total: u64,
+    /// Resident memory of the worker's processes, in bytes.
+    pub pool_memory: u64,
+}
