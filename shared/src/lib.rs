@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod codec;
+pub mod door;
 pub mod id;
 pub mod job;
 pub mod msgpack;
