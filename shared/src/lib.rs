@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod codec;
 pub mod id;
+pub mod inject;
 pub mod job;
 pub mod outcome;
 pub mod security;
