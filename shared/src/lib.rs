@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod codec;
 pub mod door;
 pub mod id;
+pub mod inject;
 pub mod job;
 pub mod msgpack;
 pub mod outcome;
