@@ -19,7 +19,13 @@ const OTHER: &str = "other reasons";
 /// What has failed so far in a job.
 #[derive(Debug, Default)]
 pub struct Failures {
-    groups: HashMap<String, (u64, Vec<(TaskIndex, Failure)>)>,
+    groups: HashMap<String, Group>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    count: u64,
+    examples: Vec<(TaskIndex, Failure)>,
 }
 
 impl Failures {
@@ -27,22 +33,21 @@ impl Failures {
     pub fn add(&mut self, task: TaskIndex, failure: &Failure) {
         let reason = reason(&failure.cause);
         let full = self.groups.len() >= REASONS && !self.groups.contains_key(&reason);
-        let (count, examples) = self.groups.entry(if full { OTHER.into() } else { reason }).or_default();
-        *count += 1;
-        if examples.len() < EXAMPLES {
-            examples.push((task, failure.clone()));
+        let group = self.groups.entry(if full { OTHER.into() } else { reason }).or_default();
+        group.count += 1;
+        if group.examples.len() < EXAMPLES {
+            group.examples.push((task, failure.clone()));
         }
     }
 
     /// The groups, the largest first; `key` gives a task's key.
     pub fn groups(&self, key: impl Fn(TaskIndex) -> Bytes) -> Vec<FailureGroup> {
-        let group =
-            |(reason, (count, examples)): (&String, &(u64, Vec<(TaskIndex, Failure)>))| FailureGroup {
-                reason: reason.clone(),
-                count: *count,
-                examples: examples.iter().map(|(task, failure)| (key(*task), failure.clone())).collect(),
-            };
-        let mut groups: Vec<FailureGroup> = self.groups.iter().map(group).collect();
+        let told = |(reason, group): (&String, &Group)| FailureGroup {
+            reason: reason.clone(),
+            count: group.count,
+            examples: group.examples.iter().map(|(task, failure)| (key(*task), failure.clone())).collect(),
+        };
+        let mut groups: Vec<FailureGroup> = self.groups.iter().map(told).collect();
         groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.reason.cmp(&b.reason)));
         groups
     }
