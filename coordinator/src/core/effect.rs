@@ -41,6 +41,8 @@ pub enum Effect {
         /// The reports.
         reports: Vec<ReportId>,
     },
+    /// A worker is given up: a later incarnation need not wait for it.
+    Strike(WorkerId),
     /// What this ticket covers is durable: the client may have it.
     Deliver {
         /// The job.

@@ -28,13 +28,8 @@ pub enum Event {
         count: u32,
         /// Bytes of their keys together.
         bytes: u64,
-    },
-    /// The checkpoint holds values of these tasks already.
-    TasksSkipped {
-        /// The job.
-        job: JobId,
-        /// The tasks.
-        tasks: Vec<TaskRange>,
+        /// Those of the job's tasks of which the checkpoint holds a value already.
+        skipped: Vec<TaskRange>,
     },
     /// All tasks of a job are known.
     TasksComplete(JobId),
@@ -44,6 +39,13 @@ pub enum Event {
         job: JobId,
         /// Whether running tasks are given up.
         now: bool,
+    },
+    /// The client does not keep up with its results, or does again.
+    ClientBehind {
+        /// The job.
+        job: JobId,
+        /// Whether to wait for it.
+        behind: bool,
     },
     /// A job cannot go on.
     JobFailed {

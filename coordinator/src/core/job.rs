@@ -47,6 +47,7 @@ pub struct Job {
     pub stopped: Option<Stopped>,
     /// Workers that cannot load its function.
     pub unloadable: HashSet<WorkerId>,
+    pub client_behind: bool,
     pub skipped: u64,
     done: u64,
     failed: u64,
@@ -69,6 +70,7 @@ impl Job {
             failures: Failures::default(),
             stopped: None,
             unloadable: HashSet::new(),
+            client_behind: false,
             skipped: 0,
             done: 0,
             failed: 0,

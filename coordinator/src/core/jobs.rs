@@ -30,16 +30,11 @@ impl Core {
         });
     }
 
-    pub(super) fn tasks_added(&mut self, job: JobId, count: u32, bytes: u64) {
+    pub(super) fn tasks_added(&mut self, job: JobId, count: u32, bytes: u64, skipped: &[TaskRange]) {
         if let Some(job) = self.jobs.get_mut(&job) {
             job.table.add(count);
             job.pace.keys_known(count, bytes);
-        }
-    }
-
-    pub(super) fn tasks_skipped(&mut self, job: JobId, tasks: &[TaskRange]) {
-        if let Some(job) = self.jobs.get_mut(&job) {
-            job.skip(tasks);
+            job.skip(skipped);
         }
     }
 
@@ -146,6 +141,7 @@ impl Core {
 
     pub(super) fn worker_lost(&mut self, worker: WorkerId, out: &mut Effects) {
         let Some(gone) = self.workers.lost(worker) else { return };
+        out.push(Effect::Strike(worker));
         let mut touched = std::collections::BTreeSet::new();
         for (_, lease) in self.leases.end(|lease| lease.worker == worker) {
             let Some(job) = self.jobs.get_mut(&lease.job) else { continue };

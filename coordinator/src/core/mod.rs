@@ -66,10 +66,14 @@ impl Core {
     pub fn on(&mut self, event: Event, now: Instant, out: &mut Effects) {
         match event {
             Event::JobOpened { job, limits, batch_size } => self.job_opened(job, limits, batch_size),
-            Event::TasksAdded { job, count, bytes } => self.tasks_added(job, count, bytes),
-            Event::TasksSkipped { job, tasks } => self.tasks_skipped(job, &tasks),
+            Event::TasksAdded { job, count, bytes, skipped } => self.tasks_added(job, count, bytes, &skipped),
             Event::TasksComplete(job) => self.tasks_complete(job, out),
             Event::JobCancelled { job, now: at_once } => self.job_cancelled(job, at_once, out),
+            Event::ClientBehind { job, behind } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.client_behind = behind;
+                }
+            }
             Event::JobFailed { job, stopped } => self.job_failed(job, stopped, out),
             Event::WorkerJoined { worker, host, slots, holds } => {
                 self.worker_joined(worker, host, slots, holds, now, out);

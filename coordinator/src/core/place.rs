@@ -61,7 +61,8 @@ impl Core {
 
     fn can_lease(&self, job: JobId) -> bool {
         let job = &self.jobs[&job];
-        job.phase == Phase::Running && job.table.waiting() > 0 && job.tickets.bytes() < UNDURABLE_BYTES
+        let room = job.tickets.bytes() < UNDURABLE_BYTES && !job.client_behind;
+        job.phase == Phase::Running && job.table.waiting() > 0 && room
     }
 
     fn grant(&mut self, worker: WorkerId, id: JobId, now: Instant, out: &mut Effects) {

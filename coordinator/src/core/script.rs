@@ -101,7 +101,8 @@ impl Script {
             Effect::Drop { worker, batches } => {
                 self.hands.entry(*worker).or_default().retain(|batch| !batches.contains(&batch.id));
             }
-            Effect::Recall { .. }
+            Effect::Strike(_)
+            | Effect::Recall { .. }
             | Effect::Forget { .. }
             | Effect::Deliver { .. }
             | Effect::Close(_)
@@ -115,7 +116,7 @@ impl Script {
 
     pub fn submit_with(&mut self, tasks: u32, limits: Limits, batch_size: Option<u32>) -> &mut Script {
         self.on(Event::JobOpened { job: JOB, limits, batch_size });
-        self.on(Event::TasksAdded { job: JOB, count: tasks, bytes: u64::from(tasks) * 8 });
+        self.on(Event::TasksAdded { job: JOB, count: tasks, bytes: u64::from(tasks) * 8, skipped: vec![] });
         self.on(Event::TasksComplete(JOB))
     }
 
