@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Exit,
-    child::{Child, Handle},
+    child::{Child, Handle, LINGER},
     life::{Control, fail},
     policy::{Policy, Restart},
     token,
@@ -172,7 +172,8 @@ impl<S: Slot> Family<S> {
     {
         let reports = self.reports.clone();
         let report = move |exit| reports.send(Report { slot, life, exit }).is_ok();
-        let (addr, handle) = Child::start_under(Some(token()), Box::new(factory), report).into_parts();
+        let child = Child::start_under(Some(token()), |_| Some(LINGER), Box::new(factory), report);
+        let (addr, handle) = child.into_parts();
         self.handles.insert(slot, handle);
         addr
     }

@@ -4,9 +4,13 @@
 use std::{panic::PanicHookInfo, sync::Arc};
 
 use actix::{Actor, Context, System};
+use tokio::sync::oneshot;
 use tracing::error;
 
-use super::{Child, Exit};
+use super::{
+    Exit,
+    child::{Child, LINGER},
+};
 
 /// The exit code of a process whose root did not stop in order.
 pub const INTERNAL_ERROR: i32 = 70;
@@ -25,7 +29,10 @@ where
     };
     let system = System::with_tokio_rt(|| runtime.clone());
     let (exit, code) = system.block_on(async {
-        let (child, end) = Child::start(factory);
+        let (sender, end) = oneshot::channel();
+        let report = move |exit| sender.send(exit).is_ok();
+        let linger = |exit: &Exit| exit.is_orderly().then_some(LINGER);
+        let child = Child::start_under(None, linger, Box::new(factory), report);
         let exit = end.await.expect("a child's end is reported exactly once");
         (exit, child.exit_code())
     });
