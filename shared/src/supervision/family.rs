@@ -28,6 +28,8 @@ use super::{
 };
 
 #[cfg(test)]
+mod cast;
+#[cfg(test)]
 mod tests;
 
 /// How long a child may take to stop unless its parent says otherwise.
