@@ -195,18 +195,20 @@ fn hear<P: Parent>(parent: &mut P, report: Report<P::Slot>, ctx: &mut Context<P>
     match &verdict {
         Verdict::Stale => return,
         Verdict::Restarting { nth, delay } => {
-            warn!(parent = name, child = ?slot, %exit, restart = nth, ?delay, "a child ended, it will be restarted");
+            warn!(parent = name, child = ?slot, exit = exit.to_string(), restart = nth, ?delay, "a child ended, it will be restarted");
         }
         Verdict::Escalating => {
-            error!(parent = name, child = ?slot, %exit, "a child ended, its parent gives up")
+            error!(parent = name, child = ?slot, exit = exit.to_string(), "a child ended, its parent gives up")
         }
         Verdict::Left | Verdict::Expected if exit.is_orderly() => {
             debug!(parent = name, child = ?slot, "a child stopped");
         }
         Verdict::Left => {
-            warn!(parent = name, child = ?slot, %exit, "a child ended, it will not be restarted")
+            warn!(parent = name, child = ?slot, exit = exit.to_string(), "a child ended, it will not be restarted")
         }
-        Verdict::Expected => warn!(parent = name, child = ?slot, %exit, "a child did not stop in order"),
+        Verdict::Expected => {
+            warn!(parent = name, child = ?slot, exit = exit.to_string(), "a child did not stop in order")
+        }
     }
     family.handles.remove(&slot);
     if let (Exit::Stuck(_), Some(control)) = (&exit, Control::current()) {

@@ -342,3 +342,24 @@ fn a_thread_that_never_ends_makes_its_actor_stuck() {
     assert_eq!(exit, Exit::Stuck("failed: at once".into()));
     assert!(took >= LINGER, "{took:?}");
 }
+
+#[test]
+fn a_stuck_child_that_nobody_hears_makes_its_parent_stuck() {
+    for heard in [true, false] {
+        let parent_is_stuck = paused(|| async {
+            let (mut parents, token) = Brood::new();
+            let (held, thread) = mpsc::channel::<()>();
+            let factory = Box::new(move |ctx: &mut Context<Mule>| {
+                let token = crate::supervision::token();
+                std::thread::spawn(move || (thread.recv(), drop(token)));
+                fail(ctx, "at once");
+                Mule { says: Some("at once") }
+            });
+            let child = Child::start_under(Some(token), |_| Some(LINGER), factory, move |_| heard);
+            let stuck = timeout(2 * LINGER, parents.gone()).await.is_err();
+            drop((child, held));
+            stuck
+        });
+        assert_eq!(parent_is_stuck, !heard);
+    }
+}

@@ -122,6 +122,10 @@ impl Troupe {
         Troupe { family, forgiving: false, slot, puppets: HashMap::new(), nested: None, log }
     }
 
+    pub(super) fn forget(&mut self, slot: u32) {
+        self.puppets.remove(&slot);
+    }
+
     pub(super) fn adopt(&mut self, slot: u32) -> bool {
         let log = self.log.clone();
         let puppet = self.family.spawn_temporary(slot, move |_| Puppet { slot, count: 0, log });

@@ -144,6 +144,18 @@ fn nothing_is_started_while_the_family_ends() {
 }
 
 #[test]
+fn a_child_lives_on_though_nobody_keeps_its_address() {
+    scene(one_for_one(), &[(0, Permanent)], |mut scene| async move {
+        scene.expect("0+").await;
+        scene.ask(|troupe, _| troupe.forget(0)).await;
+        scene.adopt(1).await; // and so the arbiter has been round
+        scene.expect("1+").await;
+        scene.stop().await;
+        scene.expect("1:stopped 0:stopped parent:stopped").await;
+    });
+}
+
+#[test]
 fn children_come_and_go() {
     scene(one_for_one(), &[], |mut scene| async move {
         scene.ask(|troupe, ctx| troupe.add_child(3, Permanent, ctx)).await;
