@@ -20,6 +20,9 @@ mod tests;
 /// How long an ended actor's threads and jobs are waited for before it is reported as stuck.
 pub const LINGER: Duration = Duration::from_secs(60);
 
+/// How long to wait for what an actor that ended so has left behind, if at all.
+pub(super) type Linger = fn(&Exit) -> Option<Duration>;
+
 /// A running child. Dropping it kills the child.
 pub struct Child<A: Actor> {
     addr: Addr<A>,
@@ -34,12 +37,18 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
         F: FnOnce(&mut Context<A>) -> A + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let child = Child::start_under(None, Box::new(factory), move |exit| sender.send(exit).is_ok());
-        (child, receiver)
+        let report = move |exit| sender.send(exit).is_ok();
+        (Child::start_under(None, |_| Some(LINGER), Box::new(factory), report), receiver)
     }
 
-    /// `report` is called once, and says whether anybody heard.
-    pub(super) fn start_under<R>(parent: Option<Token>, factory: Factory<A>, report: R) -> Child<A>
+    /// `linger` tells how long to wait for the tokens, or to report without looking. `report` is called once, and says
+    /// whether anybody heard.
+    pub(super) fn start_under<R>(
+        parent: Option<Token>,
+        linger: Linger,
+        factory: Factory<A>,
+        report: R,
+    ) -> Child<A>
     where
         R: FnOnce(Exit) -> bool + 'static,
     {
@@ -50,7 +59,7 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
         control.token.replace(Some(token));
         let life = Life::new(control.clone(), ctx, addr.clone(), factory);
         #[expect(clippy::disallowed_methods, reason = "this is the supervision that the lint points to")]
-        actix_rt::spawn(watch(life, control.clone(), brood, report, parent));
+        actix_rt::spawn(watch(life, control.clone(), brood, linger, report, parent));
         Child { addr, handle: Handle(control) }
     }
 
@@ -101,14 +110,23 @@ impl Drop for Handle {
 }
 
 /// The child's task: its life, then the wait for its brood, then the report.
-async fn watch<A, R>(life: Life<A>, control: Rc<Control>, mut brood: Brood, report: R, parent: Option<Token>)
-where
+async fn watch<A, R>(
+    life: Life<A>,
+    control: Rc<Control>,
+    mut brood: Brood,
+    linger: Linger,
+    report: R,
+    parent: Option<Token>,
+) where
     A: Actor<Context = Context<A>>,
     R: FnOnce(Exit) -> bool,
 {
     let mut exit = life.await;
     control.token.take();
-    let stuck = control.stuck.get() || timeout(LINGER, brood.gone()).await.is_err();
+    let stuck = match linger(&exit) {
+        Some(bound) => control.stuck.get() || timeout(bound, brood.gone()).await.is_err(),
+        None => false,
+    };
     if stuck {
         exit = Exit::Stuck(exit.to_string());
     }

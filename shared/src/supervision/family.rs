@@ -20,13 +20,15 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Exit,
-    child::{Child, Handle},
+    child::{Child, Handle, LINGER},
     life::{Control, fail},
     policy::{Policy, Restart},
     token,
     tree::{LifeId, Order, Tree, Verdict},
 };
 
+#[cfg(test)]
+mod cast;
 #[cfg(test)]
 mod tests;
 
@@ -172,7 +174,8 @@ impl<S: Slot> Family<S> {
     {
         let reports = self.reports.clone();
         let report = move |exit| reports.send(Report { slot, life, exit }).is_ok();
-        let (addr, handle) = Child::start_under(Some(token()), Box::new(factory), report).into_parts();
+        let child = Child::start_under(Some(token()), |_| Some(LINGER), Box::new(factory), report);
+        let (addr, handle) = child.into_parts();
         self.handles.insert(slot, handle);
         addr
     }
@@ -192,18 +195,20 @@ fn hear<P: Parent>(parent: &mut P, report: Report<P::Slot>, ctx: &mut Context<P>
     match &verdict {
         Verdict::Stale => return,
         Verdict::Restarting { nth, delay } => {
-            warn!(parent = name, child = ?slot, %exit, restart = nth, ?delay, "a child ended, it will be restarted");
+            warn!(parent = name, child = ?slot, exit = exit.to_string(), restart = nth, ?delay, "a child ended, it will be restarted");
         }
         Verdict::Escalating => {
-            error!(parent = name, child = ?slot, %exit, "a child ended, its parent gives up")
+            error!(parent = name, child = ?slot, exit = exit.to_string(), "a child ended, its parent gives up")
         }
         Verdict::Left | Verdict::Expected if exit.is_orderly() => {
             debug!(parent = name, child = ?slot, "a child stopped");
         }
         Verdict::Left => {
-            warn!(parent = name, child = ?slot, %exit, "a child ended, it will not be restarted")
+            warn!(parent = name, child = ?slot, exit = exit.to_string(), "a child ended, it will not be restarted")
         }
-        Verdict::Expected => warn!(parent = name, child = ?slot, %exit, "a child did not stop in order"),
+        Verdict::Expected => {
+            warn!(parent = name, child = ?slot, exit = exit.to_string(), "a child did not stop in order")
+        }
     }
     family.handles.remove(&slot);
     if let (Exit::Stuck(_), Some(control)) = (&exit, Control::current()) {

@@ -4,9 +4,13 @@
 use std::{panic::PanicHookInfo, sync::Arc};
 
 use actix::{Actor, Context, System};
+use tokio::sync::oneshot;
 use tracing::error;
 
-use super::{Child, Exit};
+use super::{
+    Exit,
+    child::{Child, LINGER},
+};
 
 /// The exit code of a process whose root did not stop in order.
 pub const INTERNAL_ERROR: i32 = 70;
@@ -25,7 +29,10 @@ where
     };
     let system = System::with_tokio_rt(|| runtime.clone());
     let (exit, code) = system.block_on(async {
-        let (child, end) = Child::start(factory);
+        let (sender, end) = oneshot::channel();
+        let report = move |exit| sender.send(exit).is_ok();
+        let linger = |exit: &Exit| exit.is_orderly().then_some(LINGER);
+        let child = Child::start_under(None, linger, Box::new(factory), report);
         let exit = end.await.expect("a child's end is reported exactly once");
         (exit, child.exit_code())
     });
@@ -41,12 +48,17 @@ where
 }
 
 fn give_up(name: &str, exit: &Exit) -> ! {
-    error!(root = name, %exit, code = INTERNAL_ERROR, "the root actor ended, and so does the process");
+    error!(
+        root = name,
+        exit = exit.to_string(),
+        code = INTERNAL_ERROR,
+        "the root actor ended, and so does the process"
+    );
     std::process::exit(INTERNAL_ERROR)
 }
 
 /// Logs each panic as one line, with its thread and place, instead of the default report: supervision tells only the
-/// text of a panic. Does not change what a panic does.
+/// text of a panic. Does not change what a panic does. Install a `tracing` subscriber first.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(log_panic));
 }
@@ -54,7 +66,9 @@ pub fn install_panic_hook() {
 fn log_panic(info: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
-    let text = info.payload_as_str().unwrap_or("(not text)");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(not text)");
     let place = info.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
     error!(thread, place, text, "panic");
 }

@@ -18,6 +18,10 @@ use super::{
 };
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
 mod tests;
 
 /// Which life of a slot: a report or order of another one is stale. Never used twice within a tree.
@@ -215,6 +219,7 @@ impl<S: Copy + PartialEq + std::fmt::Debug> Tree<S> {
     }
 
     fn restart(&mut self, at: usize, now: Instant) -> Verdict {
+        self.seats[at].state = State::Down;
         let Some(nth) = self.window.spend(self.seats[at].slot, now) else { return Verdict::Escalating };
         let delay = self.policy.backoff.delay(nth);
         let due = now + delay;
