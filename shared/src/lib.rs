@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod codec;
 pub mod door;
+pub mod endpoint;
 pub mod id;
 pub mod inject;
 pub mod job;
