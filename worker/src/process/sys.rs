@@ -59,9 +59,13 @@ pub(super) fn ignore(signal: Signal) -> io::Result<()> {
 
 /// Gives every signal its default disposition, real-time ones included, so that spawned programs inherit just that.
 pub(super) fn reset_dispositions() {
+    // All zero is the default disposition in the kernel's own layout of every architecture; libc's function would leave
+    // out the two signals that it reserves for its threads, and those can be inherited as ignored, too.
+    let default = [0_u64; 8];
     for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: no handler function is installed; a number that cannot be changed is refused without effect.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        let (old, set_size) = (ptr::null::<u64>(), 8);
+        // SAFETY: no handler is installed; the kernel reads less than `default` holds and refuses what cannot change.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), old, set_size) };
     }
 }
 
