@@ -161,7 +161,7 @@ impl<S: Copy + PartialEq + std::fmt::Debug> Tree<S> {
             }
             verdict if stuck => {
                 self.escalate(format!("child {slot:?} {exit}"));
-                if verdict == Verdict::Expected { verdict } else { Verdict::Escalating }
+                if matches!(verdict, Verdict::Expected) { verdict } else { Verdict::Escalating }
             }
             verdict => verdict,
         };
@@ -231,24 +231,18 @@ impl<S: Copy + PartialEq + std::fmt::Debug> Tree<S> {
                 Strategy::OneForAll => 0,
             };
             for seat in &mut self.seats[first..] {
-                let again = (seat.restart != Restart::Temporary).then_some(due);
-                seat.state = match seat.state {
-                    State::Up => State::Doomed(again),
-                    State::Doomed(Some(_)) => State::Doomed(again),
-                    State::Stopping(Some(_)) => State::Stopping(again),
-                    State::Due(earlier) => State::Due(earlier.max(due)),
-                    same @ (State::Down | State::Doomed(None) | State::Stopping(None)) => same,
-                };
+                if seat.state == State::Up {
+                    seat.state = State::Doomed((seat.restart != Restart::Temporary).then_some(due));
+                }
             }
         }
         Verdict::Restarting { nth, delay }
     }
 
+    /// An end that was asked for already needs no other reason.
     fn escalate(&mut self, reason: String) {
-        match &mut self.phase {
-            Phase::Running => self.close(Some(reason)),
-            Phase::Ending(why) => _ = why.get_or_insert(reason),
-            Phase::Over => {}
+        if matches!(self.phase, Phase::Running) {
+            self.close(Some(reason));
         }
     }
 

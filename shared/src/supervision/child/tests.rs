@@ -15,7 +15,9 @@ use crate::supervision::{fail, token};
 fn paused<F: Future>(test: impl FnOnce() -> F) -> F::Output {
     let builder =
         || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    System::with_tokio_rt(builder).block_on(async { test().await })
+    // The clock is virtual: this long is at once, if nothing else is going to happen.
+    let bounded = async { timeout(Duration::from_secs(3600), test()).await.expect("it goes on") };
+    System::with_tokio_rt(builder).block_on(bounded)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +302,7 @@ fn a_constructor_can_fail() {
 #[test]
 #[should_panic(expected = "not inside a supervised actor")]
 fn an_unsupervised_actor_cannot_fail() {
+    paused(|| async { _ = puppet(Place::Constructor).1.await });
     fail(&mut Context::<Mule>::new(), "nobody would hear");
 }
 
