@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use shared::{
-    id::{TaskIndex, TaskRange, push_task},
+    id::{Attempt, TaskIndex, TaskRange, push_task},
     job::{Existing, JobSpec},
     msgpack,
     outcome::Failure,
@@ -62,6 +62,8 @@ pub struct Recording {
     pub keys: Bytes,
     /// The values, one behind the other.
     pub values: Bytes,
+    /// Which of them (counted from 0) an attempt has given that was not the first.
+    pub attempts: Vec<(u32, Attempt)>,
     /// Tasks without one.
     pub failures: Vec<(Bytes, Failure)>,
 }
@@ -237,11 +239,15 @@ impl<A: FnMut(Answer)> Writer<A> {
             return;
         }
         let Some(file) = &mut self.file else { return (self.answer)(Answer::Durable(recording.ticket)) };
-        if recording.count > 0 {
-            file.push_values(&recording.keys, &recording.values, recording.count);
-        }
-        for (key, failure) in &recording.failures {
-            file.push_failure(key, failure);
+        let push = |file: &mut CheckpointFile| {
+            if recording.count > 0 {
+                file.push_values(&recording.keys, &recording.values, recording.count, &recording.attempts)?;
+            }
+            recording.failures.iter().try_for_each(|(key, failure)| file.push_failure(key, failure))
+        };
+        if let Err(error) = push(file) {
+            let message = format!("a worker reported values that cannot be kept: {error}; is it of another version?");
+            return self.fail(StopCause::Internal, message);
         }
         self.unwritten = Some(recording.ticket);
         let flush = self.spec.checkpoint.as_ref().map_or(Duration::ZERO, |checkpoint| checkpoint.flush);
@@ -260,7 +266,7 @@ impl<A: FnMut(Answer)> Writer<A> {
                 }
                 (self.answer)(Answer::Durable(ticket));
             }
-            Err(error @ CheckpointError::StorageFull { .. }) => self.wait_for_space(&error),
+            Err(error) if error.may_be_retried() => self.wait_for_space(&error),
             Err(error) => self.fail_with(&error),
         }
     }
@@ -296,7 +302,7 @@ impl<A: FnMut(Answer)> Writer<A> {
     }
 
     fn fail_with(&mut self, error: &CheckpointError) {
-        let why = if error.is_storage() { StopCause::Storage } else { StopCause::Checkpoint };
+        let why = if error.exit_code() == 4 { StopCause::Storage } else { StopCause::Checkpoint };
         self.fail(why, error.to_string());
     }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     codec::{CodecError, FrameReader, FrameWriter, Limits},
     door::Door,
-    security::{AccessFile, Category, ConnectError, Timing, client_config, connect_tls},
+    security::{AccessFile, Category, ConnectError, Timing, connect_tls, tls::client_config},
     wire::{self, Hello, Role, Welcome},
 };
 

@@ -54,7 +54,7 @@ impl Coordinator {
     }
 
     fn record(&mut self, record: Record) {
-        let Record { job, ticket, source: _, values, failures } = record;
+        let Record { job, ticket, source: _, values, attempts, failures } = record;
         let Some(desk) = self.desks.get_mut(&job) else { return };
         let payload = match &self.arriving {
             Some((reported, payload)) if !values.is_empty() => select(payload, reported, &values),
@@ -67,7 +67,8 @@ impl Coordinator {
         let keys = desk.tasks().keys(&values);
         let told = failures.iter().map(|(task, failure)| (desk.key(*task), failure.clone())).collect();
         let count = shared::id::count(&values);
-        desk.write(Order::Record(Recording { ticket, count, keys, values: payload.clone(), failures: told }));
+        let recording = Recording { ticket, count, keys, values: payload.clone(), attempts, failures: told };
+        desk.write(Order::Record(recording));
         if desk.spec.wants_results {
             desk.undelivered.push_back(Undelivered { ticket, values, failures, payload });
         }

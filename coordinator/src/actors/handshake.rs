@@ -68,7 +68,7 @@ where
 fn refusal(peer: &Hello, certified: Option<Role>) -> Option<String> {
     if !wire::VERSION.works_with(peer.version) {
         return Some(format!(
-            "this coordinator (maniple {}, protocol {}) does not understand the {:?} on {} (maniple {}, protocol {}); install the same version on both",
+            "this coordinator (maniple {}, protocol {}) does not understand the {} on {} (maniple {}, protocol {}); install the same version on both",
             env!("CARGO_PKG_VERSION"),
             wire::VERSION,
             peer.role,
@@ -79,7 +79,7 @@ fn refusal(peer: &Hello, certified: Option<Role>) -> Option<String> {
     }
     match certified {
         Some(role) if role != peer.role => Some(format!(
-            "a {:?} came with the access file of a {role:?}; use the access file of its own role",
+            "a {} came with the access file of a {role}; use the access file of its own role",
             peer.role
         )),
         _ => None,

@@ -7,7 +7,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use shared::{
     door::Doorway,
     inject,
-    security::{Timing, accept_tls, server_config},
+    security::{Timing, accept_tls, tls::server_config},
     supervision,
     wire::Role,
 };

@@ -1,7 +1,7 @@
 //! Everything that a coordinator can ask for.
 
 use shared::{
-    id::{BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
+    id::{Attempt, BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
     outcome::Failure,
     wire::{client::Summary, worker::Batch},
 };
@@ -72,6 +72,8 @@ pub struct Record {
     pub source: Option<(WorkerId, ReportId)>,
     /// The tasks of the report whose value counts.
     pub values: Vec<TaskRange>,
+    /// Which of those values (counted from 0) an attempt has given that was not the first.
+    pub attempts: Vec<(u32, Attempt)>,
     /// Failures that are final.
     pub failures: Vec<(TaskIndex, Failure)>,
 }

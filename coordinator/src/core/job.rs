@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use shared::{
-    id::{JobId, TaskIndex, TaskRange, WorkerId, count, push_task},
+    id::{Attempt, JobId, TaskIndex, TaskRange, WorkerId, count, push_task},
     job::Limits,
     outcome::Failure,
     wire::client::{Incidents, Progress, Stopped},
@@ -135,7 +135,17 @@ impl Job {
             return None;
         }
         let ticket = self.tickets.open(source, outcomes, bytes);
-        Some(Record { job: self.id, ticket, source, values, failures })
+        let attempts = self.later_attempts(&values);
+        Some(Record { job: self.id, ticket, source, values, attempts, failures })
+    }
+
+    /// Which of these tasks needed more than one attempt, by their place among them.
+    fn later_attempts(&mut self, values: &[TaskRange]) -> Vec<(u32, Attempt)> {
+        if self.tries.is_empty() {
+            return Vec::new();
+        }
+        let tasks = values.iter().flat_map(|range| range.tasks());
+        (0..).zip(tasks).filter_map(|(row, task)| Some((row, self.tries.succeeded(task)?))).collect()
     }
 
     /// Whether every task has its outcome and nothing more can come.

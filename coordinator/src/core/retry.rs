@@ -56,6 +56,11 @@ impl Tries {
         self.failed.get(&task).map_or(Attempt::FIRST, |failed| Attempt(failed.deaths + failed.errors).next())
     }
 
+    /// A task that is tried again has got a value: the attempt that gave it.
+    pub fn succeeded(&mut self, task: TaskIndex) -> Option<Attempt> {
+        self.failed.remove(&task).map(|failed| Attempt(failed.deaths + failed.errors).next())
+    }
+
     /// Whether any task is to be tried again.
     pub fn is_empty(&self) -> bool {
         self.failed.is_empty()
