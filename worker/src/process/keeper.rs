@@ -40,7 +40,9 @@ const INTERNAL_ERROR: i32 = 70;
 const SWEEP_EVERY: Duration = Duration::from_millis(20);
 /// How long a killed process may stay in an uninterruptible system call before the keeper goes on without it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many milliseconds news that nobody waits for may wait for other news: a short command's start travels with its end.
+/// How many requests are served before the keeper looks after signals and the dead again.
+const REQUESTS_A_ROUND: usize = 16;
+/// For how many milliseconds news that nobody waits for may wait for more: a short command's start travels with its end.
 const QUIET_NEWS_MAY_WAIT: u8 = 2;
 /// What the kernel adds to a child's badness when memory runs out, of 1000: it goes before the engine.
 const OOM_SCORE: &[u8] = b"500";
@@ -219,6 +221,8 @@ impl Keeper {
             if pid == self.engine {
                 self.engine_exit = Some(ExitStatus::from_wait(status));
                 self.lose_engine();
+                // Once more, if it had hung up before: what it started by itself has only now become ours.
+                self.end_all();
             } else if let Some(event) = self.children.forget(pid, status, &usage) {
                 self.outbox.push(&event);
             }
@@ -227,7 +231,10 @@ impl Keeper {
 
     fn hear_engine(&mut self) {
         let mut buffer = [0; INLINE];
-        while self.connected {
+        for _ in 0..REQUESTS_A_ROUND {
+            if !self.connected {
+                return;
+            }
             let mut fds = Vec::new();
             match sys::receive(self.socket.as_fd(), &mut buffer, &mut fds) {
                 Ok(length) if length > 0 => match read_request(&buffer[..length], &mut fds) {

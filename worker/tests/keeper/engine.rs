@@ -96,9 +96,10 @@ pub fn lifeline() -> Vec<Passed> {
 }
 
 /// A script that leaves a daemon behind: forked twice, in a session that has lost its leader, with an empty
-/// environment. It says `up` on the lifeline. Then the script goes on.
+/// environment. It says `up` on descriptor 9. The script goes on once it has left the
+/// script's process group.
 pub fn leaving_a_daemon(then: &str) -> SpawnRequest {
-    shell(&format!("env -i setsid -f sh -c '(echo up >&9; exec sleep 1000) &'; {then}"))
+    shell(&format!("env -i setsid sh -c '(echo up >&9; exec sleep 1000) &'; {then}"))
 }
 
 /// Reads until nobody holds the other end.

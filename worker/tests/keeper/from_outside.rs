@@ -24,7 +24,8 @@ fn exit_code_of_the_engine_is_passed_through() {
 fn killed_engine_leaves_no_orphans() {
     let run = Run::start("program_keeps_a_daemon");
     let engine = run.engine();
-    assert_eq!(run.hear(), "up\n");
+    run.expect("started");
+    run.hear_up();
     run.signal(engine, Signal::SIGKILL);
     let end = run.end();
     let line = format!(
@@ -37,7 +38,7 @@ fn killed_keeper_takes_its_children_along_and_is_missed() {
     let run = Run::start("program_waits_until_lost");
     run.engine();
     run.expect("started");
-    assert_eq!(run.hear(), "up\n");
+    run.hear_up();
     run.signal(run.keeper(), Signal::SIGKILL);
     run.expect("lost");
     let end = run.end();
@@ -71,7 +72,8 @@ fn signals_ignored_by_the_starter_stay_ignored() {
 fn engine_that_hangs_up_has_its_children_ended() {
     let run = Run::start("program_hangs_up");
     run.engine();
-    assert_eq!(run.hear(), "up\n");
+    run.expect("started");
+    run.hear_up();
     run.signal(run.keeper(), Signal::SIGINT);
     run.expect("hung up");
     let end = run.end();

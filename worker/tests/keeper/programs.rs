@@ -84,6 +84,7 @@ async fn keep_a_daemon(engine: &mut Engine) {
     engine.exited(done).await;
     let runs = engine.start(&shell("trap '' TERM HUP; sleep 1000 & wait"), lifeline());
     engine.spawned(runs).await;
+    println!("started");
 }
 
 async fn program_keeps_a_daemon(mut engine: Engine) -> u8 {

@@ -58,7 +58,9 @@ impl Run {
     pub fn expect(&self, beginning: &str) -> String {
         let line = line(&self.stdout);
         let rest = line.strip_prefix(beginning);
-        rest.unwrap_or_else(|| panic!("expected a line {beginning:?}, got {line:?}")).trim().to_owned()
+        rest.unwrap_or_else(|| self.fail(&format!("expected a line {beginning:?}, got {line:?}")))
+            .trim()
+            .to_owned()
     }
 
     /// The engine's pid, its first line.
@@ -66,9 +68,18 @@ impl Run {
         Pid::from_raw(self.expect("engine ").parse().unwrap())
     }
 
-    /// A line that somebody writes to the lifeline.
-    pub fn hear(&self) -> String {
-        line(&self.lifeline)
+    /// Waits until a child says on the lifeline that it is there.
+    pub fn hear_up(&self) {
+        let line = line(&self.lifeline);
+        if line != "up\n" {
+            self.fail(&format!("expected a child to say \"up\", got {line:?}"));
+        }
+    }
+
+    /// Ends the run, so that its stderr ends, and shows that.
+    fn fail(&self, why: &str) -> ! {
+        self.signal(self.keeper(), Signal::SIGKILL);
+        panic!("{why}; stderr:\n{}", to_end(&self.stderr, why));
     }
 
     pub fn signal(&self, pid: Pid, signal: Signal) {

@@ -31,14 +31,12 @@ pub(super) struct Launcher {
 impl Launcher {
     /// `null` is the null device; copies of it take all low numbers that are free.
     pub(super) fn new(null: OwnedFd) -> io::Result<Self> {
-        let null = loop {
+        let mut null = null;
+        while null.as_raw_fd() < CHILD_FDS {
             let copy = null.try_clone()?;
-            if copy.as_raw_fd() >= CHILD_FDS {
-                break copy;
-            }
             // Taken until the keeper ends.
-            let _ = copy.into_raw_fd();
-        };
+            let _ = std::mem::replace(&mut null, copy).into_raw_fd();
+        }
         let mut base_environment = Strings::default();
         for (name, value) in std::env::vars_os() {
             base_environment.push(&[&name, OsStr::new("="), &value]).map_err(io::Error::other)?;

@@ -1,21 +1,38 @@
 //! Trees of real processes. All hold one pipe, whose end of file says that the last is gone.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::*;
+
+/// Reads what comes next; empty if nobody holds the other end any more.
+fn read_some(mut pipe: &File) -> Vec<u8> {
+    let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    let ready = poll(&mut watched, PollTimeout::from(30_000_u16)).unwrap();
+    assert_eq!(ready, 1, "deadline passed: a process of the tree still holds the pipe");
+    let mut buffer = vec![0; 4096];
+    let length = pipe.read(&mut buffer).unwrap();
+    buffer.truncate(length);
+    buffer
+}
 
 /// Runs a script that prints `up` when its tree stands, kills the tree, and waits until nobody holds its stdout.
 fn kill_family(script: &str) -> usize {
     let mut leader =
         Command::new("sh").args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(leader.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    assert_eq!(line, "up\n");
+    let stdout = File::from(OwnedFd::from(leader.stdout.take().unwrap()));
+    assert_eq!(
+        read_some(&stdout),
+        b"up
+"
+    );
     let killed = kill_tree(Process::find(Pid::from_raw(leader.id() as i32)).unwrap());
     leader.wait().unwrap();
-    stdout.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(read_some(&stdout), b"");
     killed
 }
 

@@ -13,9 +13,10 @@ use worker::process::spawner::{Passed, RequestError, SpawnRequest};
 use crate::engine::{Engine, command, lifeline, shell};
 
 pub async fn streams_and_descriptors_arrive_under_their_numbers(mut engine: Engine) -> u8 {
-    // Each of 32 numbers gets a pipe of its own that holds the number; a shell reads one-digit ones.
+    // Each of 32 numbers gets a pipe of its own that holds the number; a shell reads one-digit ones. Backwards, because
+    // then a descriptor whose number another one is to get would be overwritten before its turn.
     let mut passed = vec![];
-    for number in (0..32).filter(|number| *number != 1) {
+    for number in (0..32).rev().filter(|number| *number != 1) {
         let (reader, writer) = pipe().unwrap();
         writeln!(File::from(writer), "{number}").unwrap();
         passed.push(Passed { fd: reader, number });
@@ -26,6 +27,15 @@ pub async fn streams_and_descriptors_arrive_under_their_numbers(mut engine: Engi
     let (read, listed) = all.split_at("0\n2\n3\n4\n5\n6\n7\n8\n9\n".len());
     assert_eq!(read, "0\n2\n3\n4\n5\n6\n7\n8\n9\n");
     assert_eq!(listed.lines().count(), 32, "{listed}");
+
+    // Alone it meets the numbers that are the lowest free ones in the keeper, if it leaves any free.
+    for number in 3..10 {
+        let (reader, writer) = pipe().unwrap();
+        writeln!(File::from(writer), "{number}").unwrap();
+        let read =
+            engine.output(&shell(&format!("cat <&{number}")), vec![Passed { fd: reader, number }]).await;
+        assert_eq!(read, format!("{number}\n"));
+    }
 
     let (mut stderr, end) = OutputPipe::new(Limits::default()).unwrap();
     assert_eq!(
