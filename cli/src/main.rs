@@ -1,6 +1,9 @@
 //! The one binary, `maniple`: parse the command line, carry out the verb, end with a truthful exit code.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the verbs that use these parts are still stubs"))]
+#![cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the verbs that use these parts are stubs")
+)]
 
 mod args;
 mod keys;

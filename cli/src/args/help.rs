@@ -1,10 +1,12 @@
 //! The longer texts of `--help`: usage lines where two forms exist, and the examples at the end.
+//!
+//! Prose is wrapped by clap; lines of examples must not be, so they are at most 60 columns wide.
 
 /// After `maniple --help`.
 pub const TOP: &str = "\
 Examples:
-  maniple run factors:compute --tasks tasks.csv --checkpoint factors.checkpoint
-  seq 2000 | maniple run --tasks - -- ./simulate --seed {}
+  maniple run factors:compute --tasks tasks.csv
+  seq 2000 | maniple run --tasks - -- ./simulate {}
   maniple run --help";
 
 /// The two forms of `maniple run`.
@@ -19,35 +21,37 @@ maniple submit --access-file FILE [OPTIONS] MODULE:FUNCTION --tasks FILE
 
 /// After `maniple run --help`.
 pub const RUN: &str = "\
-Exit codes: 0 every task has a value, 1 some tasks failed, 2 usage or input,
-3 damaged or foreign checkpoint, 4 storage failed, 70 internal error,
-130 interrupted, 143 terminated.
+Exit codes: 0 every task has a value, 1 some tasks failed, 2 usage or input, \
+3 damaged or foreign checkpoint, 4 storage failed, 70 internal error, 130 interrupted, 143 terminated.
 
 Examples:
-  Call compute(date, code) of factors.py for each row of a file; stop and
-  repeat it as you like, only what is missing is computed:
-    maniple run factors:compute --tasks tasks.csv --text code \\
-        --checkpoint factors.checkpoint
+  # call compute(date, code) of factors.py for each row;
+  # repeat it to compute what is missing
+  maniple run factors:compute --tasks tasks.csv \\
+      --text code --checkpoint factors.checkpoint
 
-  A command per line of standard input, at most 60 s each:
-    seq 2000 | maniple run --tasks - --timeout 60 -- ./simulate --seed {}
+  # a command per line of standard input, 60 s each at most
+  seq 2000 | maniple run --tasks - --timeout 60 \\
+      -- ./simulate --seed {}
 
-  Fields of a .csv file by name or position:
-    maniple run --tasks images.csv -- convert {file} -resize {2} out/{file}";
+  # fields of a .csv file by name or position
+  maniple run --tasks images.csv \\
+      -- convert {file} -resize {2} out/{file}";
 
 /// After `maniple submit --help`.
 pub const SUBMIT: &str = "\
-The checkpoint is a file on the coordinator's machine.
-Exit codes are those of run, and 5: authentication or version.
+The checkpoint is a file on the coordinator's machine. Exit codes are those of run, and 5: authentication or version.
 
 Example:
-  maniple submit --access-file client.access factors:compute --tasks tasks.csv \\
+  maniple submit --access-file client.access \\
+      factors:compute --tasks tasks.csv \\
       --checkpoint /data/factors.checkpoint";
 
 /// After `maniple coordinator --help`.
 pub const COORDINATOR: &str = "\
 Example:
-  maniple coordinator --listen 0.0.0.0:7711 --access-dir ~/.maniple";
+  maniple coordinator --listen 0.0.0.0:7711 \\
+      --access-dir ~/.maniple";
 
 /// After `maniple worker --help`.
 pub const WORKER: &str = "\

@@ -58,7 +58,8 @@ pub struct Run {
     pub job: Job,
 
     /// Processes that run tasks [default: one per core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = values::processes(), help_heading = "Processes")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::processes())]
+    #[arg(help_heading = "Processes", display_order = 0)]
     pub processes: Option<u16>,
 }
 

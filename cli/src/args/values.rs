@@ -98,12 +98,12 @@ impl FromStr for FunctionName {
         if let Some(file) = module.strip_suffix(".py") {
             return Err(match file.trim_start_matches("./").rsplit_once('/') {
                 None => format!(
-                    "a module, not a file; did you mean {}:{function}?",
+                    "expected a module, not a file; did you mean {}:{function}?",
                     file.trim_start_matches("./")
                 ),
                 Some((folder, stem)) => {
                     format!(
-                        "a module, not a file; did you mean {stem}:{function}, run in the folder {folder}?"
+                        "expected a module, not a file; did you mean {stem}:{function}, run in the folder {folder}?"
                     )
                 }
             });

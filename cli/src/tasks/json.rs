@@ -110,7 +110,10 @@ fn check_integers(line: &[u8]) -> Result<Option<Vec<u8>>, String> {
 fn describe(error: &serde_json::Error, line: &[u8]) -> String {
     let text = error.to_string();
     let suffix = format!(" at line {} column {}", error.line(), error.column());
-    let text = text.strip_suffix(&suffix).unwrap_or(&text).replace('`', "'");
+    let text = match text.strip_suffix(&suffix).unwrap_or(&text) {
+        "expected ident" => "expected value".to_owned(),
+        text => text.replace('`', "'"),
+    };
     let before = &line[..error.column().min(line.len())];
     let column = String::from_utf8_lossy(before).chars().count().max(1);
     let rest = &line[before.len().saturating_sub(1)..];

@@ -152,6 +152,9 @@ impl TaskReader {
             self.end();
             return Ok(None);
         }
+        if keys.len() < keys.capacity() / 2 {
+            keys.shrink_to_fit();
+        }
         Ok(Some(Chunk { keys: keys.into(), count }))
     }
 

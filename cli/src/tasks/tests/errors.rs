@@ -27,7 +27,7 @@ fn a_malformed_line_of_json_is_named() {
     check(
         "t.jsonl",
         "[\"\\\"-0 99999999999999999999\", 18446744073709551616]",
-        "t.jsonl, line 1: 18446744073709551616 at column 30 does not fit in 64 bits; make it a string",
+        "t.jsonl, line 1: 18446744073709551616 at column 31 does not fit in 64 bits; make it a string",
     );
     check(
         "t.jsonl",
@@ -38,7 +38,7 @@ fn a_malformed_line_of_json_is_named() {
     check("t.jsonl", "[NaN]", &format!("t.jsonl, line 1: expected value at column 2 {hint}"));
     check("t.jsonl", "-Infinity", &format!("t.jsonl, line 1: invalid number at column 2 {hint}"));
     check("t.jsonl", "[".repeat(200), "t.jsonl, line 1: recursion limit exceeded at column 128");
-    check("t.jsonl", "factors", "t.jsonl, line 1: expected ident at column 2");
+    check("t.jsonl", "factors", "t.jsonl, line 1: expected value at column 3");
 }
 
 #[test]
