@@ -2,7 +2,7 @@
 //!
 //! - [`core`]: decides, and knows no I/O; [`actors`]: carry out, and decide nothing
 //! - [`shelf`]: the jobs that have to survive the coordinator actor, and with a state directory its process
-//! - [`writer`]: the thread that owns one job's files
+//! - [`writer`]: the thread that owns one job's files; [`checkpoint`]: its checkpoint, on a [`disk`]
 
 pub mod actors;
 pub mod checkpoint;
