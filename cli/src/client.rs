@@ -57,8 +57,8 @@ pub struct Client {
     at_once: bool,
 }
 
-type Incoming = FrameReader<Box<dyn AsyncRead + Unpin>>;
-type Outgoing = FrameWriter<Box<dyn AsyncWrite + Unpin>>;
+type Incoming = FrameReader<Box<dyn AsyncRead + Send + Unpin>>;
+type Outgoing = FrameWriter<Box<dyn AsyncWrite + Send + Unpin>>;
 
 /// Why one connection is over.
 enum Over {

@@ -34,9 +34,9 @@ pub enum Endpoint {
 /// A connection that the coordinator has accepted.
 pub struct Connected {
     /// From the coordinator.
-    pub incoming: FrameReader<Box<dyn AsyncRead + Unpin>>,
+    pub incoming: FrameReader<Box<dyn AsyncRead + Send + Unpin>>,
     /// To the coordinator.
-    pub outgoing: FrameWriter<Box<dyn AsyncWrite + Unpin>>,
+    pub outgoing: FrameWriter<Box<dyn AsyncWrite + Send + Unpin>>,
     /// How long it waits for a silent peer, and may be waited for.
     pub lease: Duration,
     /// Where it was found.
@@ -108,11 +108,11 @@ async fn greet<S>(
     failed: impl FnOnce(CodecError) -> EndpointError,
 ) -> Result<Connected, EndpointError>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (incoming, outgoing) = tokio::io::split(stream);
-    let mut incoming = FrameReader::new(Box::new(incoming) as Box<dyn AsyncRead + Unpin>, Limits::HELLO);
-    let mut outgoing = FrameWriter::new(Box::new(outgoing) as Box<dyn AsyncWrite + Unpin>);
+    let mut incoming = FrameReader::new(Box::new(incoming) as Box<dyn AsyncRead + Send + Unpin>, Limits::HELLO);
+    let mut outgoing = FrameWriter::new(Box::new(outgoing) as Box<dyn AsyncWrite + Send + Unpin>);
     let talk = async {
         outgoing.feed(hello, Bytes::new()).await?;
         outgoing.flush().await?;

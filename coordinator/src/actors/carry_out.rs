@@ -106,8 +106,10 @@ impl Coordinator {
         }
         self.desks.remove(&job);
         self.core.remove(job);
-        for peer in self.peers.values_mut().filter(|peer| peer.told.remove(&job)) {
-            let _ = peer.outbox.send(Out::Worker(ToWorker::JobEnded(job), Bytes::new()));
+        for peer in self.peers.values_mut() {
+            if peer.told.remove(&job) {
+                let _ = peer.outbox.send(Out::Worker(ToWorker::JobEnded(job), Bytes::new()));
+            }
         }
         self.ended.push(Child::Checkpointer(job));
     }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub const LIMIT: Duration = Duration::from_secs(5);
 
 /// The incoming half.
-pub type Incoming = FrameReader<Box<dyn AsyncRead + Unpin>>;
+pub type Incoming = FrameReader<Box<dyn AsyncRead + Send + Unpin>>;
 /// The outgoing half.
-pub type Outgoing = FrameWriter<Box<dyn AsyncWrite + Unpin>>;
+pub type Outgoing = FrameWriter<Box<dyn AsyncWrite + Send + Unpin>>;
 
 /// A connection whose peer has been accepted.
 pub struct Connection {
@@ -46,7 +46,7 @@ pub enum HandshakeError {
 /// Hears the peer's hello and answers it. `certified` is the role of its certificate, where it has one.
 pub async fn greet<S>(stream: S, certified: Option<Role>, lease: Duration) -> Result<Connection, HandshakeError>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (incoming, outgoing) = tokio::io::split(stream);
     let mut incoming: Incoming = FrameReader::new(Box::new(incoming), Limits::HELLO);

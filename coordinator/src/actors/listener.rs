@@ -124,7 +124,7 @@ impl Handler<Knocked> for Listener {
 
 async fn let_in<S>(stream: S, certified: Option<Role>, lease: Duration, coordinator: Addr<Coordinator>, address: String)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     match handshake::greet(stream, certified, lease).await {
         Ok(connection) => coordinator.do_send(Arrived(connection)),
