@@ -103,7 +103,7 @@ impl Client {
 
     /// Follows the job to its end.
     pub async fn run(&mut self) -> Result<End, Fault> {
-        let me = hello(Role::Client, worker::host_name());
+        let me = hello(Role::Client);
         let mut lost_since: Option<Instant> = None;
         let mut pause = FIRST_PAUSE;
         loop {

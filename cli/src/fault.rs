@@ -30,6 +30,11 @@ impl Fault {
         Fault { code: REFUSED, message: message.into() }
     }
 
+    /// An access file that is missing is a mistake of the command line; one that does not let us in is refused.
+    pub fn of_access(error: shared::security::AccessError) -> Fault {
+        if error.is_missing() { Fault::usage(error.to_string()) } else { Fault::refused(error.to_string()) }
+    }
+
     pub fn internal(message: impl Into<String>) -> Fault {
         Fault { code: INTERNAL, message: message.into() }
     }

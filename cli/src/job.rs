@@ -12,11 +12,14 @@ use crate::{
     args::Job,
     client::{Client, End, Tasks},
     fault::Fault,
-    output, summary,
+    output,
     show::{Results, Show},
+    summary,
     tasks::{self, TaskReader, TaskSource},
 };
 
+/// Exit code of a job that its client has cancelled.
+const CANCELLED: u8 = 130;
 /// Chunks of tasks that are read ahead.
 const READ_AHEAD: usize = 4;
 
@@ -88,19 +91,25 @@ impl Prepared {
             }
             End::Summary(summary) => *summary,
         };
-        let report = summary::Report {
-            summary: &summary,
-            wall: started.elapsed(),
-            checkpoint: checkpoint.as_deref(),
-            signal,
+        let mut code = match (&input_fault, signal) {
+            (Some(fault), _) => fault.code,
+            (None, _) => summary::exit_code(&summary),
         };
-        if let Some(fault) = input_fault {
-            report.show(quiet, json, fault.code);
-            return Err(fault);
+        // The client alone knows which signal made it cancel.
+        if let (true, Some(signal)) = (code == CANCELLED, signal) {
+            code = 128 + signal as u8;
         }
-        let code = report.exit_code();
-        report.show(quiet, json, code);
-        Ok(code)
+        let ended = summary::Ended { summary, wall: started.elapsed(), checkpoint };
+        if json {
+            output::print(&summary::machine(&ended, code));
+        }
+        if !quiet || (code != 0 && !json) {
+            output::say(summary::human(&ended).trim_end());
+        }
+        match input_fault {
+            Some(fault) => Err(fault),
+            None => Ok(code),
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! The one binary, `maniple`: parse the command line, carry out the verb, end with a truthful exit code.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the verbs that use these parts are stubs")
-)]
-
 mod args;
+mod client;
+mod fault;
+mod job;
 mod keys;
 mod output;
 mod progress;
+mod show;
+mod signals;
 mod summary;
 mod tasks;
 mod verbs;
@@ -16,11 +16,6 @@ mod verbs;
 use std::process::ExitCode;
 
 use args::{Checkpoint, Verb, usage::Instead};
-
-/// Exit code of a usage or input error.
-const INPUT: u8 = 2;
-/// Exit code of what should not have happened.
-const INTERNAL: u8 = 70;
 
 fn main() -> ExitCode {
     let cli = match args::usage::parse(std::env::args_os()) {
@@ -31,25 +26,25 @@ fn main() -> ExitCode {
         }
         Err(Instead::Mistake(text)) => {
             output::say(&format!("maniple: error: {text}"));
-            return ExitCode::from(INPUT);
+            return ExitCode::from(fault::USAGE);
         }
     };
     if let Err(message) = output::log(cli.log.as_deref()) {
         output::say(&format!("maniple: error: {message}"));
-        return ExitCode::from(INPUT);
+        return ExitCode::from(fault::USAGE);
     }
     let ended = match cli.verb {
-        Verb::Run(run) => verbs::run::run(*run),
-        Verb::Submit(submit) => verbs::submit::run(*submit),
+        Verb::Run(run) => verbs::run::run(&run),
+        Verb::Submit(submit) => verbs::submit::run(&submit),
         Verb::Coordinator(coordinator) => verbs::coordinator::run(coordinator),
-        Verb::Worker(worker) => verbs::worker::run(worker),
-        Verb::Checkpoint(Checkpoint::Info(info)) => verbs::checkpoint::info(info),
+        Verb::Worker(worker) => verbs::worker::run(&worker),
+        Verb::Checkpoint(Checkpoint::Info(info)) => verbs::checkpoint::info(&info),
     };
     match ended {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            output::say(&format!("maniple: error: {error:#}"));
-            ExitCode::from(if error.is::<tasks::TaskError>() { INPUT } else { INTERNAL })
+        Err(fault) => {
+            output::say(&format!("maniple: error: {fault}"));
+            ExitCode::from(fault.code)
         }
     }
 }

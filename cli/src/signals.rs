@@ -1,6 +1,6 @@
 //! Signals for the verbs that have no keeper: the coordinator and the client of a remote job.
 
-use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -29,8 +29,9 @@ pub fn heard() -> Result<mpsc::Receiver<i32>, Fault> {
 pub fn stop_on_signal<A: actix::Actor<Context = Context<A>>>(ctx: &mut Context<A>) {
     let Ok(mut signals) = heard() else { return };
     let wait = async move { signals.recv().await };
-    ctx.spawn(wait.into_actor_ref().map(|number, ctx| {
+    let stop = |number: Option<i32>, _: &mut A, ctx: &mut Context<A>| {
         shared::supervision::set_exit_code(128 + number.unwrap_or(15));
         ctx.stop();
-    }));
+    };
+    ctx.spawn(wrap_future::<_, A>(wait).map(stop));
 }

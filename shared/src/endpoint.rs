@@ -65,9 +65,15 @@ impl From<ConnectError> for EndpointError {
 
 /// What this process says of itself.
 #[must_use]
-pub fn hello(role: Role, host: String) -> Hello {
+pub fn hello(role: Role) -> Hello {
     let software = env!("CARGO_PKG_VERSION").to_owned();
-    Hello { version: wire::VERSION, software, host, pid: std::process::id(), role }
+    Hello { version: wire::VERSION, software, host: host_name(), pid: std::process::id(), role }
+}
+
+/// The name of this machine.
+#[must_use]
+pub fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 impl Endpoint {

@@ -62,6 +62,18 @@ pub struct Chunk {
     pub count: u32,
 }
 
+impl Chunk {
+    /// What is left behind the first `count` tasks.
+    pub fn skip(&self, count: u32) -> Option<Chunk> {
+        if count >= self.count {
+            return None;
+        }
+        let skipped = shared::msgpack::values(&self.keys).take(count as usize);
+        let bytes: usize = skipped.map(|key| key.expect("keys that were just encoded are well formed").len()).sum();
+        Some(Chunk { keys: self.keys.slice(bytes..), count: self.count - count })
+    }
+}
+
 /// How much still fits into the chunk that is being filled.
 #[derive(Debug, Clone, Copy)]
 struct Room {

@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr, os::unix::fs::DirBuilderExt, rc::Rc};
 
 use coordinator::{Config, Root, config::Network, shelf::Shelf};
 use shared::{
+    endpoint::host_name,
     security::{Cluster, Role},
     supervision,
 };
@@ -57,7 +58,7 @@ fn addresses(listen: &str, bound: SocketAddr) -> Vec<String> {
     let port = bound.port();
     let host = listen.rsplit_once(':').map_or("", |(host, _)| host);
     if bound.ip().is_unspecified() {
-        vec![format!("{}:{port}", worker::host_name()), format!("127.0.0.1:{port}")]
+        vec![format!("{}:{port}", host_name()), format!("127.0.0.1:{port}")]
     } else {
         vec![format!("{host}:{port}")]
     }

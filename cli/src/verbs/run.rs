@@ -1,8 +1,8 @@
-//! `maniple run`.
+//! `maniple run`: coordinator, worker and client in one engine, under a keeper.
 
-use crate::args::Run;
+use crate::{args::Run, fault::Fault};
 
 /// Carries out the verb.
-pub fn run(_args: Run) -> anyhow::Result<u8> {
-    anyhow::bail!("'maniple run' is not connected yet")
+pub fn run(_args: &Run) -> Result<u8, Fault> {
+    Err(Fault::internal("not connected yet"))
 }

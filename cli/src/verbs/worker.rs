@@ -1,8 +1,8 @@
-//! `maniple worker`.
+//! `maniple worker`: the processes of this machine for a coordinator.
 
-use crate::args::Worker;
+use crate::{args::Worker, fault::Fault};
 
 /// Carries out the verb.
-pub fn run(_args: Worker) -> anyhow::Result<u8> {
-    anyhow::bail!("'maniple worker' is not connected yet")
+pub fn run(_args: &Worker) -> Result<u8, Fault> {
+    Err(Fault::internal("not connected yet"))
 }

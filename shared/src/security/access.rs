@@ -66,6 +66,14 @@ pub enum AccessError {
     WrongRole { path: PathBuf, found: Role, wanted: Role },
 }
 
+impl AccessError {
+    /// Whether there simply is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, AccessError::Store(StoreError::Open { source, .. }) if source.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
 /// A read access file.
 #[derive(Debug)]
 pub struct AccessFile {
