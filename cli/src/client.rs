@@ -115,7 +115,9 @@ impl Client {
                     pause = FIRST_PAUSE;
                     match self.talk(connected).await {
                         Over::End(end) => return Ok(end),
-                        Over::Lost(why) => self.show.note(&format!("lost the coordinator ({why}); reconnecting")),
+                        Over::Lost(why) => {
+                            self.show.note(&format!("lost the coordinator ({why}); reconnecting"))
+                        }
                     }
                 }
                 Err(EndpointError::Refused(why)) => return Err(Fault::refused(why)),
@@ -144,7 +146,8 @@ impl Client {
 
     /// The summary of a job that was left while its coordinator was away.
     fn cut_off(&self) -> Summary {
-        let message = "interrupted while the coordinator was away; the job may go on without this client".to_owned();
+        let message =
+            "interrupted while the coordinator was away; the job may go on without this client".to_owned();
         Summary {
             job: Some(self.spec.id),
             progress: self.show.last(),
@@ -198,7 +201,11 @@ impl Client {
         }
     }
 
-    async fn read(&mut self, chunk: Option<Result<Chunk, Fault>>, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+    async fn read(
+        &mut self,
+        chunk: Option<Result<Chunk, Fault>>,
+        outgoing: &mut Outgoing,
+    ) -> Result<(), CodecError> {
         match chunk {
             Some(Ok(chunk)) => {
                 self.show.chunk(&chunk);

@@ -36,7 +36,8 @@ pub struct Prepared {
 
 /// Opens what can be opened before anything is started, so that a mistake costs nothing.
 pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
-    let cwd = std::env::current_dir().map_err(|error| Fault::usage(format!("no working directory: {error}")))?;
+    let cwd =
+        std::env::current_dir().map_err(|error| Fault::usage(format!("no working directory: {error}")))?;
     let source = TaskSource { file: &job.tasks, for_command: job.is_command(), text: &job.text };
     let reader = tasks::open(&source).map_err(|error| Fault::usage(error.to_string()))?;
     let cwd_text = cwd.to_str().ok_or_else(|| Fault::usage(format!("{}: not UTF-8", cwd.display())))?;
@@ -62,9 +63,10 @@ impl Prepared {
     /// Whether the folder of the checkpoint is there: on this machine, which need not be the coordinator's.
     pub fn check_checkpoint_folder(&self) -> Result<(), Fault> {
         match self.checkpoint.as_deref().and_then(Path::parent) {
-            Some(folder) if !folder.is_dir() => {
-                Err(Fault::usage(format!("{}: no such folder; create it for the checkpoint", folder.display())))
-            }
+            Some(folder) if !folder.is_dir() => Err(Fault::usage(format!(
+                "{}: no such folder; create it for the checkpoint",
+                folder.display()
+            ))),
             _ => Ok(()),
         }
     }
@@ -86,7 +88,9 @@ impl Prepared {
         drop(client);
         let summary = match end {
             End::Detached => {
-                output::say(&format!("maniple: job {job} is with the coordinator and goes on without this client"));
+                output::say(&format!(
+                    "maniple: job {job} is with the coordinator and goes on without this client"
+                ));
                 return Ok(0);
             }
             End::Summary(summary) => *summary,

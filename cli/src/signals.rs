@@ -18,9 +18,9 @@ pub fn heard() -> Result<mpsc::Receiver<i32>, Fault> {
         let failed = |error| Fault::internal(format!("failed to listen for signals: {error}"));
         let mut signals = signal(SignalKind::from_raw(number)).map_err(failed)?;
         let sender = sender.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() && sender.send(number).await.is_ok() {}
-        });
+        tokio::spawn(
+            async move { while signals.recv().await.is_some() && sender.send(number).await.is_ok() {} },
+        );
     }
     Ok(receiver)
 }

@@ -82,7 +82,8 @@ impl Shelf {
         let mut shelf = Shelf { dir: Some(dir.to_owned()), ..Shelf::in_memory() };
         shelf.epoch = Epoch(read_number(&dir.join("epoch")).unwrap_or(0));
         let workers = fs::read_to_string(dir.join("workers")).unwrap_or_default();
-        shelf.workers = workers.lines().filter_map(|id| u64::from_str_radix(id, 16).ok()).map(WorkerId).collect();
+        shelf.workers =
+            workers.lines().filter_map(|id| u64::from_str_radix(id, 16).ok()).map(WorkerId).collect();
         for entry in fs::read_dir(&jobs).map_err(failed("read", &jobs))? {
             let path = entry.map_err(failed("read", &jobs))?.path();
             match load_job(&path) {
@@ -90,7 +91,9 @@ impl Shelf {
                     shelf.jobs.insert(stored.spec.id, stored);
                 }
                 Ok(None) => remove_ended(&path),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "a stored job cannot be read; it is left alone"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a stored job cannot be read; it is left alone")
+                }
             }
         }
         Ok(shelf)
@@ -128,7 +131,11 @@ fn load_job(dir: &Path) -> io::Result<Option<Stored>> {
     if let Ok(summary) = read_message::<Summary>(&dir.join("summary")) {
         let age = fs::metadata(dir.join("summary"))?.modified()?;
         let age = SystemTime::now().duration_since(age).unwrap_or_default();
-        return Ok((age < KEEP_ENDED).then(|| Stored { summary: Some(summary), complete: true, ..Stored::new(spec) }));
+        return Ok((age < KEEP_ENDED).then(|| Stored {
+            summary: Some(summary),
+            complete: true,
+            ..Stored::new(spec)
+        }));
     }
     let keys = fs::read(dir.join("tasks"))?;
     let mut stored = Stored::new(spec);

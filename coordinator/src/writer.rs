@@ -120,7 +120,9 @@ impl<A: FnMut(Answer)> Writer<A> {
                 Err(RecvTimeoutError::Timeout) => self.flush(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.file.as_ref().is_some_and(|file| file.buffered_bytes() >= WRITE_AT) && self.full_since.is_none() {
+            if self.file.as_ref().is_some_and(|file| file.buffered_bytes() >= WRITE_AT)
+                && self.full_since.is_none()
+            {
                 self.flush();
             }
         }
@@ -246,7 +248,8 @@ impl<A: FnMut(Answer)> Writer<A> {
             recording.failures.iter().try_for_each(|(key, failure)| file.push_failure(key, failure))
         };
         if let Err(error) = push(file) {
-            let message = format!("a worker reported values that cannot be kept: {error}; is it of another version?");
+            let message =
+                format!("a worker reported values that cannot be kept: {error}; is it of another version?");
             return self.fail(StopCause::Internal, message);
         }
         self.unwritten = Some(recording.ticket);

@@ -73,13 +73,16 @@ pub fn hello(role: Role) -> Hello {
 /// The name of this machine.
 #[must_use]
 pub fn host_name() -> String {
-    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+    nix::unistd::gethostname()
+        .map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 impl Endpoint {
     /// The coordinator of an access file.
     pub fn network(access: AccessFile) -> Result<Endpoint, EndpointError> {
-        let bad = |error| EndpointError::Refused(format!("{}: {error}; take a new access file", access.path.display()));
+        let bad = |error| {
+            EndpointError::Refused(format!("{}: {error}; take a new access file", access.path.display()))
+        };
         let tls = client_config(&access).map_err(bad)?;
         Ok(Endpoint::Network { access: Arc::new(access), tls })
     }
@@ -117,7 +120,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (incoming, outgoing) = tokio::io::split(stream);
-    let mut incoming = FrameReader::new(Box::new(incoming) as Box<dyn AsyncRead + Send + Unpin>, Limits::HELLO);
+    let mut incoming =
+        FrameReader::new(Box::new(incoming) as Box<dyn AsyncRead + Send + Unpin>, Limits::HELLO);
     let mut outgoing = FrameWriter::new(Box::new(outgoing) as Box<dyn AsyncWrite + Send + Unpin>);
     let talk = async {
         outgoing.feed(hello, Bytes::new()).await?;

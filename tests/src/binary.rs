@@ -12,7 +12,9 @@ pub fn maniple() -> &'static Path {
     BUILT.get_or_init(|| {
         let root = root();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--workspace", "--bins", "--features", "maniple/inject"]).current_dir(&root);
+        build
+            .args(["build", "--quiet", "--workspace", "--bins", "--features", "maniple/inject"])
+            .current_dir(&root);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

@@ -1,11 +1,10 @@
 //! Which processes has a test left behind? Found by a mark in their environment, whoever their parent is.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use nix::{sys::signal::Signal, unistd::Pid};
+
+use crate::wait::until;
 
 /// The variable that everything a test starts inherits.
 pub const MARK: &str = "MANIPLE_TEST";
@@ -14,7 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn marked(mark: &str) -> Vec<(i32, String)> {
     let wanted = format!("{MARK}={mark}");
-    let pids = fs::read_dir("/proc").expect("procfs").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let pids = fs::read_dir("/proc")
+        .expect("procfs")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| *pid != std::process::id() as i32)
         .filter_map(|pid| {
             let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
@@ -33,18 +34,12 @@ pub fn processes(mark: &str) -> Vec<String> {
 
 /// Fails unless they all end within a few seconds.
 pub fn assert_none(mark: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = processes(mark);
-        if left.is_empty() {
-            return;
-        }
-        if Instant::now() > deadline {
-            kill(mark);
-            panic!("processes were left behind:\n{}", left.join("\n"));
-        }
-        std::thread::yield_now();
-    }
+    let none = || processes(mark).is_empty();
+    until(PATIENCE, none, || {
+        let left = processes(mark).join("\n");
+        kill(mark);
+        format!("processes were left behind:\n{left}")
+    });
 }
 
 /// Ends them all.

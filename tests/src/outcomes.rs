@@ -43,7 +43,9 @@ pub fn outcomes(path: &Path) -> Outcomes {
                 let earlier = outcomes.insert(key.to_vec(), Ok(value.to_vec()));
                 assert!(!matches!(earlier, Some(Ok(_))), "a task has two values: {key:02x?}");
             }
-        } else if let Some(failures) = Failures::read(&source, &visit.frame, visit.head).expect("a sound frame") {
+        } else if let Some(failures) =
+            Failures::read(&source, &visit.frame, visit.head).expect("a sound frame")
+        {
             for (key, story) in msgpack::values(&failures.keys).zip(failures.stories) {
                 let earlier = outcomes.insert(key.expect("a sound key").to_vec(), Err(story));
                 assert!(!matches!(earlier, Some(Ok(_))), "a task that has a value has failed");

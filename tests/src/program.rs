@@ -74,7 +74,11 @@ impl Program {
                 return line;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!gathered.1 && !left.is_zero(), "{text:?} was not said; standard error was:\n{}", gathered.0);
+            assert!(
+                !gathered.1 && !left.is_zero(),
+                "{text:?} was not said; standard error was:\n{}",
+                gathered.0
+            );
             gathered = self.stderr.changed.wait_timeout(gathered, left).expect("no panic").0;
         }
     }
@@ -125,13 +129,21 @@ impl Gathered {
 impl Ended {
     /// The exit code; fails if a signal ended it.
     pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| panic!("{:?}; standard error was:\n{}", self.status, self.stderr))
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("{:?}; standard error was:\n{}", self.status, self.stderr))
     }
 
     /// Fails unless the exit code is this one.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Ended {
-        assert_eq!(self.code(), code, "standard error was:\n{}\nstandard output was:\n{}", self.stderr, self.stdout);
+        assert_eq!(
+            self.code(),
+            code,
+            "standard error was:\n{}\nstandard output was:\n{}",
+            self.stderr,
+            self.stdout
+        );
         self
     }
 
@@ -143,14 +155,19 @@ impl Ended {
         for text in texts {
             assert!(errors[0].contains(text), "{text:?} is not in: {}", errors[0]);
         }
-        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("RUST_BACKTRACE"), "{}", self.stderr);
+        assert!(
+            !self.stderr.contains("panicked") && !self.stderr.contains("RUST_BACKTRACE"),
+            "{}",
+            self.stderr
+        );
         self
     }
 
     /// The summary that `--json` writes.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {:?}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {:?}\n{}", self.stdout, self.stderr))
     }
 }
 

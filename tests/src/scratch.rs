@@ -9,7 +9,8 @@ use std::{
 use crate::{
     binary::{maniple, python},
     leftovers,
-    program::{Ended, Program},
+    program::{Ended, PATIENCE, Program},
+    wait::until,
 };
 
 /// See the module.
@@ -57,6 +58,23 @@ impl Scratch {
     /// The lines of a file that a task function appends to; none if there is no such file.
     pub fn lines(&self, name: &str) -> Vec<String> {
         fs::read_to_string(self.file(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until a file is there; `program` is what should make it.
+    #[track_caller]
+    pub fn wait_for_file(&self, name: &str, program: &Program) {
+        until(
+            PATIENCE,
+            || self.file(name).exists(),
+            || format!("no {name}; it has said:\n{}", program.said()),
+        );
+    }
+
+    /// Waits until a file has so many lines.
+    #[track_caller]
+    pub fn wait_for_lines(&self, name: &str, count: usize) {
+        let lines = || self.lines(name).len();
+        until(PATIENCE, || lines() >= count, || format!("{name} does not grow beyond {} lines", lines()));
     }
 
     /// `maniple ARGS`, not started yet. Arguments are split at spaces.

@@ -8,8 +8,18 @@ use std::{
 const MOST_LINES: usize = 400;
 /// What a pure core may not name.
 const IMPURE: [&str; 12] = [
-    "actix", "tokio", "std::fs", "std::net", "std::io", "std::thread", "std::process", "std::env", "Instant::now",
-    "SystemTime", "getrandom", "tracing",
+    "actix",
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "Instant::now",
+    "SystemTime",
+    "getrandom",
+    "tracing",
 ];
 /// Files that are pure though they do not lie in a `core` folder.
 const PURE_FILES: [&str; 6] = [
@@ -34,7 +44,9 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
             let path = entry.expect("an entry").path();
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             if path.is_dir() {
-                if !name.starts_with('.') && !["target", "node_modules", "build", "__pycache__"].contains(&name.as_str()) {
+                if !name.starts_with('.')
+                    && !["target", "node_modules", "build", "__pycache__"].contains(&name.as_str())
+                {
                     folders.push(path);
                 }
             } else if endings.iter().any(|ending| name.ends_with(ending)) {
@@ -61,9 +73,13 @@ fn assert_none(complaints: Vec<String>) {
 #[test]
 fn the_cores_are_pure() {
     let pure = |path: &str| path.contains("/src/core/") || PURE_FILES.contains(&path);
-    let test = |path: &str| path.ends_with("tests.rs") || path.ends_with("script.rs") || path.contains("/tests/");
+    let test =
+        |path: &str| path.ends_with("tests.rs") || path.ends_with("script.rs") || path.contains("/tests/");
     let cores: Vec<_> = files(&[".rs"]).into_iter().filter(|(path, _)| pure(path) && !test(path)).collect();
-    assert!(cores.iter().any(|(path, _)| path.starts_with("coordinator/")), "the coordinator's core is looked at");
+    assert!(
+        cores.iter().any(|(path, _)| path.starts_with("coordinator/")),
+        "the coordinator's core is looked at"
+    );
     assert!(cores.iter().any(|(path, _)| path.starts_with("worker/")), "the worker's core is looked at");
     let complain = |(path, text): &(String, String)| {
         let code = code(text);
@@ -76,7 +92,8 @@ fn the_cores_are_pure() {
 #[test]
 fn every_file_says_what_it_is() {
     let complain = |(path, text): (String, String)| {
-        let first = text.lines().find(|line| !line.starts_with("#!") && !line.trim().is_empty()).unwrap_or("");
+        let first =
+            text.lines().find(|line| !line.starts_with("#!") && !line.trim().is_empty()).unwrap_or("");
         let documented = match path.rsplit('.').next() {
             Some("rs") => first.starts_with("//!"),
             _ => ["\"\"\"", "#", "r\"\"\""].iter().any(|start| first.starts_with(start)) || first.is_empty(),
@@ -98,8 +115,11 @@ fn files_are_small() {
 #[test]
 fn unsafe_lives_in_one_file() {
     let allowed = "worker/src/process/sys.rs";
-    let has = |text: &str| code(text).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
-    let complain = |(path, text): (String, String)| (path != allowed && has(&text)).then(|| format!("{path}: unsafe"));
+    let has = |text: &str| {
+        code(text).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
+    };
+    let complain =
+        |(path, text): (String, String)| (path != allowed && has(&text)).then(|| format!("{path}: unsafe"));
     let here = "tests/tests/tidy.rs";
     assert_none(files(&[".rs"]).into_iter().filter(|(path, _)| path != here).filter_map(complain).collect());
 }
@@ -107,8 +127,11 @@ fn unsafe_lives_in_one_file() {
 #[test]
 fn actix_stays_in_the_actors() {
     let may = |path: &str| {
-        path.contains("/actors/") || path.starts_with("shared/src/supervision") || path.starts_with("tests/")
-            || path == "cli/src/engine.rs" || path.contains("/tests/")
+        path.contains("/actors/")
+            || path.starts_with("shared/src/supervision")
+            || path.starts_with("tests/")
+            || path == "cli/src/engine.rs"
+            || path.contains("/tests/")
     };
     let complain = |(path, text): (String, String)| {
         (!may(&path) && code(&text).contains("actix::")).then(|| format!("{path}: names actix"))

@@ -69,7 +69,8 @@ impl Chunk {
             return None;
         }
         let skipped = shared::msgpack::values(&self.keys).take(count as usize);
-        let bytes: usize = skipped.map(|key| key.expect("keys that were just encoded are well formed").len()).sum();
+        let bytes: usize =
+            skipped.map(|key| key.expect("keys that were just encoded are well formed").len()).sum();
         Some(Chunk { keys: self.keys.slice(bytes..), count: self.count - count })
     }
 }

@@ -33,7 +33,10 @@ impl ReadAt for Source {
 
 /// `maniple checkpoint info`.
 pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
-    let named = |error: &dyn std::fmt::Display| Fault { code: DAMAGED, message: format!("{}: {error}", args.file.display()) };
+    let named = |error: &dyn std::fmt::Display| Fault {
+        code: DAMAGED,
+        message: format!("{}: {error}", args.file.display()),
+    };
     let file = File::open(&args.file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Fault::usage(format!("{}: no such file", args.file.display())),
         _ => named(&error),

@@ -28,9 +28,13 @@ impl Coordinator {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Grant { worker, batch } => self.grant(worker, batch),
-            Effect::Recall { worker, batches } => self.to_worker(worker, ToWorker::Recall(batches), Bytes::new()),
+            Effect::Recall { worker, batches } => {
+                self.to_worker(worker, ToWorker::Recall(batches), Bytes::new())
+            }
             Effect::Drop { worker, batches } => self.to_worker(worker, ToWorker::Drop(batches), Bytes::new()),
-            Effect::Forget { worker, reports } => self.to_worker(worker, ToWorker::Forget(reports), Bytes::new()),
+            Effect::Forget { worker, reports } => {
+                self.to_worker(worker, ToWorker::Forget(reports), Bytes::new())
+            }
             Effect::Strike(worker) => self.shelf.borrow_mut().worker_here(worker, false),
             Effect::Record(record) => self.record(record),
             Effect::Deliver { job, ticket } => self.deliver(job, ticket),
@@ -46,7 +50,9 @@ impl Coordinator {
     fn grant(&mut self, worker: WorkerId, batch: Batch) {
         let Some(desk) = self.desks.get(&batch.job) else { return };
         let keys = desk.tasks().keys(&batch.tasks);
-        let Some(peer) = self.workers.get(&worker).and_then(|session| self.peers.get_mut(session)) else { return };
+        let Some(peer) = self.workers.get(&worker).and_then(|session| self.peers.get_mut(session)) else {
+            return;
+        };
         if peer.told.insert(batch.job) {
             let _ = peer.outbox.send(Out::Worker(ToWorker::Job(Box::new(desk.spec.clone())), Bytes::new()));
         }
@@ -61,7 +67,8 @@ impl Coordinator {
             _ => Ok(Bytes::new()),
         };
         let Ok(payload) = payload else {
-            let message = "a worker reported values that are not MessagePack; is it of another version?".to_owned();
+            let message =
+                "a worker reported values that are not MessagePack; is it of another version?".to_owned();
             return self.on(Event::JobFailed { job, stopped: Stopped { why: StopCause::Internal, message } });
         };
         let keys = desk.tasks().keys(&values);

@@ -101,8 +101,14 @@ impl Coordinator {
     fn recover(&mut self) -> std::io::Result<()> {
         let (epoch, workers) = self.shelf.borrow_mut().next_epoch()?;
         self.core = Core::new(epoch, workers, Instant::now() + self.config.lease);
-        let jobs: Vec<JobId> =
-            self.shelf.borrow().jobs.values().filter(|job| job.summary.is_none()).map(|job| job.spec.id).collect();
+        let jobs: Vec<JobId> = self
+            .shelf
+            .borrow()
+            .jobs
+            .values()
+            .filter(|job| job.summary.is_none())
+            .map(|job| job.spec.id)
+            .collect();
         for job in jobs {
             tracing::info!(%job, "going on with a job");
             self.open_desk(job);
@@ -182,7 +188,12 @@ impl Coordinator {
             stored.received += u64::from(count);
         }
         if open {
-            self.on(Event::TasksAdded { job: id, count: new.len(), bytes: keys.len() as u64, skipped: Vec::new() });
+            self.on(Event::TasksAdded {
+                job: id,
+                count: new.len(),
+                bytes: keys.len() as u64,
+                skipped: Vec::new(),
+            });
         }
     }
 
@@ -289,7 +300,16 @@ impl Coordinator {
         let Report { id, batch, job, values, failures, busy_us } = report;
         let bytes = payload.len() as u64;
         self.arriving = Some((values.clone(), payload));
-        self.on(Event::Reported(Reported { worker, report: id, batch, job, values, bytes, failures, busy_us }));
+        self.on(Event::Reported(Reported {
+            worker,
+            report: id,
+            batch,
+            job,
+            values,
+            bytes,
+            failures,
+            busy_us,
+        }));
         self.arriving = None;
     }
 
@@ -349,7 +369,10 @@ impl Actor for Coordinator {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.start_children(ctx);
         if let Err(error) = self.recover() {
-            return supervision::fail(ctx, format!("failed to begin a new epoch in the state directory: {error}"));
+            return supervision::fail(
+                ctx,
+                format!("failed to begin a new epoch in the state directory: {error}"),
+            );
         }
         ctx.run_interval(TICK, Coordinator::tick);
     }

@@ -65,7 +65,12 @@ pub struct Desk {
 
 impl Desk {
     /// A desk for a job whose checkpointer has just been started.
-    pub fn new(spec: JobSpec, tasks: Arc<RwLock<TaskList>>, complete: bool, checkpointer: Addr<Checkpointer>) -> Desk {
+    pub fn new(
+        spec: JobSpec,
+        tasks: Arc<RwLock<TaskList>>,
+        complete: bool,
+        checkpointer: Addr<Checkpointer>,
+    ) -> Desk {
         Desk {
             spec,
             opening: Opening::Asked,

@@ -44,7 +44,11 @@ pub enum HandshakeError {
 }
 
 /// Hears the peer's hello and answers it. `certified` is the role of its certificate, where it has one.
-pub async fn greet<S>(stream: S, certified: Option<Role>, lease: Duration) -> Result<Connection, HandshakeError>
+pub async fn greet<S>(
+    stream: S,
+    certified: Option<Role>,
+    lease: Duration,
+) -> Result<Connection, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -109,10 +109,14 @@ impl Handler<Knocked> for Listener {
                 self.tasks.spawn_local(let_in(stream, None, lease, coordinator, "this process".into()));
             }
             Knocked::Network(socket, address, place) => {
-                let (Some(network), Some(tls)) = (self.config.network.clone(), self.tls.clone()) else { return };
+                let (Some(network), Some(tls)) = (self.config.network.clone(), self.tls.clone()) else {
+                    return;
+                };
                 self.tasks.spawn_local(async move {
                     match accept_tls(socket, &network.cluster, &tls, Timing::with_lease(lease)).await {
-                        Ok((stream, role)) => let_in(stream, Some(role), lease, coordinator, address.to_string()).await,
+                        Ok((stream, role)) => {
+                            let_in(stream, Some(role), lease, coordinator, address.to_string()).await
+                        }
                         Err(error) => tracing::warn!(%address, %error, "turned a connection away"),
                     }
                     drop(place);
@@ -122,8 +126,13 @@ impl Handler<Knocked> for Listener {
     }
 }
 
-async fn let_in<S>(stream: S, certified: Option<Role>, lease: Duration, coordinator: Addr<Coordinator>, address: String)
-where
+async fn let_in<S>(
+    stream: S,
+    certified: Option<Role>,
+    lease: Duration,
+    coordinator: Addr<Coordinator>,
+    address: String,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     match handshake::greet(stream, certified, lease).await {

@@ -63,7 +63,8 @@ impl Parent for Root {
         match slot {
             Child::Coordinator => {
                 let shelf = Rc::clone(&self.shelf);
-                let start = move |ctx: &mut Context<Coordinator>| Coordinator::new(config, shelf, ctx.address());
+                let start =
+                    move |ctx: &mut Context<Coordinator>| Coordinator::new(config, shelf, ctx.address());
                 self.coordinator = Some(self.family.spawn(slot, start));
             }
             Child::Listener => {

@@ -49,10 +49,14 @@ fn a_malformed_line_is_named_by_its_number_and_nothing_is_lost() {
     let scratch = scratch();
     let good: String = (0..9_000).map(|n| format!("[{n}]\n")).collect();
     scratch.write("bad.jsonl", format!("{good}[9000\n[9001]\n"));
-    scratch.run("run -j 1 f:f --tasks bad.jsonl --checkpoint c.checkpoint").expect_code(2).expect_error(&["bad.jsonl", "9001"]);
+    scratch
+        .run("run -j 1 f:f --tasks bad.jsonl --checkpoint c.checkpoint")
+        .expect_code(2)
+        .expect_error(&["bad.jsonl", "9001"]);
     let kept = outcomes(&scratch.file("c.checkpoint")).len();
     scratch.write("bad.jsonl", format!("{good}[9000]\n[9001]\n"));
-    let summary = scratch.run("run -j 1 f:f --tasks bad.jsonl --checkpoint c.checkpoint --json").expect_code(0).json();
+    let summary =
+        scratch.run("run -j 1 f:f --tasks bad.jsonl --checkpoint c.checkpoint --json").expect_code(0).json();
     assert_eq!(summary["skipped"].as_u64(), Some(kept as u64));
     assert_eq!(outcomes(&scratch.file("c.checkpoint")).len(), 9_002);
 }
@@ -72,7 +76,11 @@ fn a_checkpoint_that_cannot_be_used_is_left_alone() {
     damaged[sound.len() / 3] ^= 0x10;
     scratch.write("c.checkpoint", &damaged);
     scratch.run(run).expect_code(3).expect_error(&["c.checkpoint"]);
-    assert_eq!(std::fs::read(scratch.file("c.checkpoint")).expect("there"), damaged, "opening changes nothing");
+    assert_eq!(
+        std::fs::read(scratch.file("c.checkpoint")).expect("there"),
+        damaged,
+        "opening changes nothing"
+    );
 
     scratch.write("c.checkpoint", "date,code,value\n");
     scratch.run(run).expect_code(3).expect_error(&["c.checkpoint", "not a"]);
@@ -84,13 +92,10 @@ fn a_checkpoint_that_cannot_be_used_is_left_alone() {
 #[test]
 fn a_checkpoint_in_use_names_its_holder() {
     let scratch = scratch();
-    scratch.write("slow.py", "import time\ndef f(n):\n    open('began', 'w').close()\n    time.sleep(1000)\n");
+    scratch
+        .write("slow.py", "import time\ndef f(n):\n    open('began', 'w').close()\n    time.sleep(1000)\n");
     let first = scratch.start("run -j 1 slow:f --tasks tasks.jsonl --checkpoint c.checkpoint");
-    let deadline = std::time::Instant::now() + maniple_tests::program::PATIENCE;
-    while !scratch.file("began").exists() {
-        assert!(std::time::Instant::now() < deadline, "{}", first.said());
-        std::thread::yield_now();
-    }
+    scratch.wait_for_file("began", &first);
     scratch
         .run("run -j 1 slow:f --tasks tasks.jsonl --checkpoint c.checkpoint")
         .expect_code(3)
@@ -104,7 +109,10 @@ fn a_port_in_use_and_a_bad_address_are_usage_errors() {
     let address = taken.local_addr().expect("bound");
     let args = format!("coordinator --listen {address} --access-dir access");
     scratch.run(&args).expect_code(2).expect_error(&[&address.to_string(), "in use"]);
-    scratch.run("coordinator --listen 127.0.0.1 --access-dir access").expect_code(2).expect_error(&["HOST:PORT"]);
+    scratch
+        .run("coordinator --listen 127.0.0.1 --access-dir access")
+        .expect_code(2)
+        .expect_error(&["HOST:PORT"]);
 }
 
 #[test]
@@ -113,7 +121,10 @@ fn the_wrong_key_does_not_open() {
     let cluster = Cluster::start(&scratch, &[]);
     let submit = |file: &str| scratch.run(&format!("submit --access-file {file} f:f --tasks tasks.jsonl"));
     submit("access/worker.access").expect_code(5).expect_error(&["worker.access", "client"]);
-    scratch.run("worker --access-file access/client.access").expect_code(5).expect_error(&["client.access", "worker"]);
+    scratch
+        .run("worker --access-file access/client.access")
+        .expect_code(5)
+        .expect_error(&["client.access", "worker"]);
     scratch.write("garbage.access", "hello");
     std::fs::set_permissions(scratch.file("garbage.access"), PermissionsExt::from_mode(0o600)).expect("mine");
     submit("garbage.access").expect_code(5).expect_error(&["garbage.access"]);
@@ -129,7 +140,9 @@ fn the_wrong_key_does_not_open() {
     let theirs = theirs.rsplit(' ').next().expect("an address").to_owned();
     let ours = std::fs::read_to_string(scratch.file("access/client.access")).expect("there");
     let address = ours.split('"').find(|text| text.starts_with("127.0.0.1:")).expect("an address").to_owned();
-    let foreign = std::fs::read_to_string(scratch.file("other/client.access")).expect("there").replace(&theirs, &address);
+    let foreign = std::fs::read_to_string(scratch.file("other/client.access"))
+        .expect("there")
+        .replace(&theirs, &address);
     scratch.write("foreign.access", foreign);
     std::fs::set_permissions(scratch.file("foreign.access"), PermissionsExt::from_mode(0o600)).expect("mine");
     submit("foreign.access").expect_code(5).expect_error(&["cluster"]);
@@ -153,7 +166,8 @@ fn garbage_on_the_port_harms_nobody() {
     let scratch = scratch();
     let cluster = Cluster::start(&scratch, &[1]);
     let access = std::fs::read_to_string(scratch.file("access/client.access")).expect("there");
-    let address = access.split('"').find(|text| text.starts_with("127.0.0.1:")).expect("an address").to_owned();
+    let address =
+        access.split('"').find(|text| text.starts_with("127.0.0.1:")).expect("an address").to_owned();
     for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0xff; 65_536], &[0x16, 3, 1], &[]] {
         let mut socket = TcpStream::connect(&address).expect("it listens");
         let _ = socket.write_all(bytes);
@@ -179,7 +193,10 @@ fn a_full_disk_stops_the_job_and_loses_nothing_durable() {
         .status()
         .is_ok_and(|status| status.success());
     if !mounted {
-        return maniple_tests::skip::not_checked("a full disk under the checkpoint", "mounting a tmpfs needs root");
+        return maniple_tests::skip::not_checked(
+            "a full disk under the checkpoint",
+            "mounting a tmpfs needs root",
+        );
     }
     scratch.write("big.py", "def f(n):\n    return 'x' * 1000\n");
     scratch.numbers("many.jsonl", 0..2_000);

@@ -1,6 +1,6 @@
 //! A command per task.
 
-use maniple_tests::{Scratch, outcomes, outcomes::json, Program};
+use maniple_tests::{Program, Scratch, outcomes, outcomes::json};
 
 fn seq(count: u32) -> String {
     (1..=count).map(|number| format!("{number}\n")).collect()
@@ -29,7 +29,10 @@ fn commands_are_kept_and_resumed_like_any_task() {
     let more = ["--checkpoint", "c.checkpoint", "--json"];
     let first = double(&scratch, 100, &more).wait().expect_code(0).json();
     let second = double(&scratch, 120, &more).wait().expect_code(0).json();
-    assert_eq!((first["done"].as_u64(), second["done"].as_u64(), second["skipped"].as_u64()), (Some(100), Some(20), Some(100)));
+    assert_eq!(
+        (first["done"].as_u64(), second["done"].as_u64(), second["skipped"].as_u64()),
+        (Some(100), Some(20), Some(100))
+    );
     let outcomes = outcomes(&scratch.file("c.checkpoint"));
     assert_eq!(outcomes.len(), 120);
     for (key, outcome) in outcomes {
@@ -58,7 +61,8 @@ fn a_failing_command_tells_its_story() {
     let scratch = Scratch::new();
     scratch.write("t.txt", "0\n3\nkill\nsleep\n");
     let script = "case $0 in kill) kill -9 $$;; sleep) sleep 100;; *) echo out; echo err >&2; exit $0;; esac";
-    let mut command = scratch.command("run -j 2 --tasks t.txt --json --timeout 0.5 --checkpoint c.checkpoint");
+    let mut command =
+        scratch.command("run -j 2 --tasks t.txt --json --timeout 0.5 --checkpoint c.checkpoint");
     command.args(["--", "sh", "-c", script, "{}"]);
     let ended = Program::start(command).wait().expect_code(1);
     let summary = ended.json();
@@ -70,7 +74,10 @@ fn a_failing_command_tells_its_story() {
     };
     assert_eq!(failure("3").cause.to_string(), "exit code 3");
     assert_eq!((failure("3").stdout.as_str(), failure("3").stderr.as_str()), ("out\n", "err\n"));
-    assert_eq!((failure("kill").cause.to_string().as_str(), failure("kill").attempt.0), ("signal 9 (SIGKILL)", 4));
+    assert_eq!(
+        (failure("kill").cause.to_string().as_str(), failure("kill").attempt.0),
+        ("signal 9 (SIGKILL)", 4)
+    );
     assert_eq!(failure("sleep").cause.to_string(), "timeout after 0.5 s");
 }
 

@@ -7,7 +7,8 @@ fn run(function: &str, code: i32) -> (Scratch, outcomes::Outcomes) {
     let scratch = Scratch::new();
     scratch.write("f.py", function);
     scratch.numbers("tasks.jsonl", 0..20);
-    let ended = scratch.run("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --quiet").expect_code(code);
+    let ended =
+        scratch.run("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --quiet").expect_code(code);
     assert_eq!(ended.stdout, "", "what tasks print is not the program's output");
     let outcomes = outcomes(&scratch.file("c.checkpoint"));
     assert_eq!(outcomes.len(), 20);
@@ -46,8 +47,10 @@ fn standard_input_is_empty() {
 
 #[test]
 fn closed_descriptors_are_no_event() {
-    let (_scratch, outcomes) =
-        run("import os\ndef f(n):\n    for fd in (0, 1, 2):\n        try: os.close(fd)\n        except OSError: pass\n    return n\n", 0);
+    let (_scratch, outcomes) = run(
+        "import os\ndef f(n):\n    for fd in (0, 1, 2):\n        try: os.close(fd)\n        except OSError: pass\n    return n\n",
+        0,
+    );
     assert_eq!(values_by_number(&outcomes).len(), 20);
 }
 

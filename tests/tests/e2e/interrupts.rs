@@ -10,11 +10,7 @@ fn started(args: &str) -> (Scratch, Program) {
     scratch.write("f.py", SLOW);
     scratch.numbers("tasks.jsonl", 0..1_000);
     let run = scratch.start(&format!("run f:f --tasks tasks.jsonl --checkpoint c.checkpoint {args}"));
-    let deadline = std::time::Instant::now() + maniple_tests::program::PATIENCE;
-    while !scratch.file("began3").exists() {
-        assert!(std::time::Instant::now() < deadline, "task 3 does not begin:\n{}", run.said());
-        std::thread::yield_now();
-    }
+    scratch.wait_for_file("began3", &run);
     (scratch, run)
 }
 
@@ -28,7 +24,10 @@ fn the_first_interrupt_lets_running_tasks_end_within_the_grace() {
     assert_eq!(summary["done"].as_u64(), Some(kept.len() as u64));
     assert!(kept.len() >= 3 && kept.len() < 20, "{} outcomes", kept.len());
     assert!(ended.stderr.contains("stopping"), "{}", ended.stderr);
-    assert!(!kept.contains_key(&rmp_serde::to_vec(&(3u64,)).expect("memory")), "task 3 was given up, not failed");
+    assert!(
+        !kept.contains_key(&rmp_serde::to_vec(&(3u64,)).expect("memory")),
+        "task 3 was given up, not failed"
+    );
     scratch.assert_nothing_left();
 }
 
@@ -56,14 +55,11 @@ fn an_interrupt_from_the_terminal_reaches_the_whole_group_and_counts_once() {
     let scratch = Scratch::new();
     scratch.write("f.py", SLOW);
     scratch.numbers("tasks.jsonl", 0..50);
-    let mut command = scratch.command("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --grace 1000");
+    let mut command =
+        scratch.command("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --grace 1000");
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let run = Program::start(command);
-    let deadline = std::time::Instant::now() + maniple_tests::program::PATIENCE;
-    while !scratch.file("began3").exists() {
-        assert!(std::time::Instant::now() < deadline, "{}", run.said());
-        std::thread::yield_now();
-    }
+    scratch.wait_for_file("began3", &run);
     let group = nix::unistd::Pid::from_raw(run.pid());
     nix::sys::signal::killpg(group, Signal::SIGINT).expect("it lives");
     run.wait_for("stopping");
@@ -80,7 +76,10 @@ fn a_closed_standard_output_is_no_error() {
     scratch.write("f.py", "def f(n):\n    return n\n");
     scratch.numbers("tasks.jsonl", 0..20_000);
     let mut shell = std::process::Command::new("sh");
-    let run = format!("{} run -j 2 f:f --tasks tasks.jsonl | head -n 2", maniple_tests::binary::maniple().display());
+    let run = format!(
+        "{} run -j 2 f:f --tasks tasks.jsonl | head -n 2",
+        maniple_tests::binary::maniple().display()
+    );
     shell.args(["-c", &run]);
     scratch.prepare(&mut shell);
     let ended = Program::start(shell).wait().expect_code(0);

@@ -24,7 +24,8 @@ def f(n):
 
 fn check(scratch: &Scratch, tasks: u64) {
     let values = values_by_number(&outcomes(&scratch.file("c.checkpoint")));
-    let expected: BTreeMap<u64, _> = (0..tasks).map(|n| (n, serde_json::json!([n, n as f64 * 0.1]))).collect();
+    let expected: BTreeMap<u64, _> =
+        (0..tasks).map(|n| (n, serde_json::json!([n, n as f64 * 0.1]))).collect();
     assert_eq!(values, expected);
 }
 
@@ -44,14 +45,6 @@ fn run_again(scratch: &Scratch) -> Vec<u64> {
     again
 }
 
-fn wait_for_lines(scratch: &Scratch, count: usize) {
-    let deadline = std::time::Instant::now() + maniple_tests::program::PATIENCE;
-    while scratch.lines("log").len() < count {
-        assert!(std::time::Instant::now() < deadline, "the log does not grow beyond {}", scratch.lines("log").len());
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn twenty_kills_of_the_coordinator_cost_no_finished_task() {
     const TASKS: u64 = 3_000;
@@ -63,7 +56,7 @@ fn twenty_kills_of_the_coordinator_cost_no_finished_task() {
         "submit --access-file access/client.access f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json",
     );
     for kill in 1..=20 {
-        wait_for_lines(&scratch, kill * (TASKS as usize * 2) / 24);
+        scratch.wait_for_lines("log", kill * (TASKS as usize * 2) / 24);
         cluster.kill_coordinator();
         cluster.start_coordinator();
     }
@@ -84,7 +77,7 @@ fn a_killed_run_goes_on_from_its_checkpoint() {
     let mut skipped = 0;
     for kill in 1..=5 {
         let mut run = scratch.start(args);
-        wait_for_lines(&scratch, kill * TASKS as usize / 4);
+        scratch.wait_for_lines("log", kill * TASKS as usize / 4);
         run.kill();
         scratch.assert_nothing_left();
     }
@@ -107,7 +100,7 @@ fn the_death_of_a_worker_is_survived_by_the_other() {
     let client = scratch.start(
         "submit --access-file access/client.access f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json",
     );
-    wait_for_lines(&scratch, 200);
+    scratch.wait_for_lines("log", 200);
     cluster.workers.remove(0).kill();
     cluster.coordinator.as_ref().expect("it runs").wait_for("lost the connection to a worker");
     client.wait().expect_code(0);
@@ -134,7 +127,7 @@ fn killed_pool_processes_cost_nothing_but_their_task() {
     scratch.numbers("tasks.jsonl", 0..TASKS);
     let run = scratch.start("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json");
     for kill in 1..=10 {
-        wait_for_lines(&scratch, kill * 150);
+        scratch.wait_for_lines("log", kill * 150);
         if let Some(process) = family(&run).1.first() {
             let _ = nix::sys::signal::kill(Pid::from_raw(*process), Signal::SIGKILL);
         }
@@ -150,7 +143,7 @@ fn a_killed_engine_takes_everything_with_it_and_says_so() {
     scratch.write("f.py", LOGGED);
     scratch.numbers("tasks.jsonl", 0..100_000);
     let run = scratch.start("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint");
-    wait_for_lines(&scratch, 100);
+    scratch.wait_for_lines("log", 100);
     let engine = family(&run).0;
     nix::sys::signal::kill(Pid::from_raw(engine), Signal::SIGKILL).expect("it lives");
     let ended = run.wait().expect_code(70);
@@ -164,7 +157,7 @@ fn a_killed_keeper_takes_everything_with_it() {
     scratch.write("f.py", LOGGED);
     scratch.numbers("tasks.jsonl", 0..100_000);
     let run = scratch.start("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint");
-    wait_for_lines(&scratch, 100);
+    scratch.wait_for_lines("log", 100);
     run.signal(Signal::SIGKILL);
     run.wait();
     scratch.assert_nothing_left();

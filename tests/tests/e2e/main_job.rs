@@ -50,7 +50,9 @@ fn serial(scratch: &Scratch) -> outcomes::Outcomes {
 fn factors_are_the_same_bits_on_one_machine_on_a_cluster_and_in_a_plain_loop() {
     let scratch = Scratch::new();
     let tasks = factors(&scratch);
-    scratch.run("run -j 2 alphas:factors --tasks tasks.csv --checkpoint one.checkpoint --quiet").expect_code(0);
+    scratch
+        .run("run -j 2 alphas:factors --tasks tasks.csv --checkpoint one.checkpoint --quiet")
+        .expect_code(0);
     let cluster = Cluster::start(&scratch, &[1, 1]);
     scratch
         .run("submit --access-file access/client.access alphas:factors --tasks tasks.csv --checkpoint two.checkpoint")
@@ -97,7 +99,9 @@ fn a_fresh_start_keeps_the_old_file() {
         scratch.run(&args).expect_code(0).json()["done"].as_u64()
     };
     assert_eq!((run(""), run("--fresh")), (Some(5), Some(5)));
-    let names = std::fs::read_dir(scratch.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let names = std::fs::read_dir(scratch.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name());
     let old: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".old")).collect();
     assert_eq!(old.len(), 1, "{old:?}");
     assert_eq!(outcomes(&scratch.file(old[0].to_str().expect("text"))).len(), 5);
@@ -106,7 +110,10 @@ fn a_fresh_start_keeps_the_old_file() {
 #[test]
 fn failed_tasks_are_tried_again_by_the_next_run() {
     let scratch = Scratch::new();
-    scratch.write("f.py", "import os\ndef f(n):\n    assert n != 3 or os.path.exists('mended'), 'not yet'\n    return n\n");
+    scratch.write(
+        "f.py",
+        "import os\ndef f(n):\n    assert n != 3 or os.path.exists('mended'), 'not yet'\n    return n\n",
+    );
     scratch.numbers("tasks.jsonl", 0..6);
     let args = "run -j 1 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json";
     let first = scratch.run(args).expect_code(1).json();
@@ -134,7 +141,10 @@ fn many_trivial_tasks_all_come_through() {
     let scratch = Scratch::new();
     scratch.write("f.py", "def f(n):\n    return float(n)\n");
     scratch.numbers("tasks.jsonl", 0..200_000);
-    let summary = scratch.run("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json").expect_code(0).json();
+    let summary = scratch
+        .run("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json")
+        .expect_code(0)
+        .json();
     assert_eq!((summary["done"].as_u64(), summary["durable"].as_u64()), (Some(200_000), Some(200_000)));
     let values = values_by_number(&outcomes(&scratch.file("c.checkpoint")));
     assert_eq!(values.len(), 200_000);

@@ -21,7 +21,8 @@ fn check(scratch: &Scratch) {
 
 fn run_with_panic(actor: &str, pass: u32) {
     let scratch = scratch();
-    let mut command = scratch.command("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json --flush 0.1 --log info");
+    let mut command = scratch
+        .command("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json --flush 0.1 --log info");
     command.env("MANIPLE_INJECT", format!("panic:{actor}@{pass}"));
     let ended = Program::start(command).wait().expect_code(0);
     assert_eq!(ended.json()["tasks"].as_u64(), Some(TASKS), "{}", ended.stderr);
@@ -93,11 +94,21 @@ fn a_panicking_node_ends_its_process_with_70_and_the_job_goes_on_elsewhere() {
 fn a_release_holds_no_faults_to_inject() {
     let release = maniple_tests::binary::root().join("target/release/maniple");
     let Ok(bytes) = std::fs::read(&release) else {
-        return maniple_tests::skip::not_checked("no faults in the release", "target/release/maniple is not built");
+        return maniple_tests::skip::not_checked(
+            "no faults in the release",
+            "target/release/maniple is not built",
+        );
     };
     if !cfg!(debug_assertions) {
-        return maniple_tests::skip::not_checked("no faults in the release", "the tests themselves run as a release");
+        return maniple_tests::skip::not_checked(
+            "no faults in the release",
+            "the tests themselves run as a release",
+        );
     }
     let needle = b"MANIPLE_INJECT";
-    assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{} knows MANIPLE_INJECT", release.display());
+    assert!(
+        !bytes.windows(needle.len()).any(|window| window == needle),
+        "{} knows MANIPLE_INJECT",
+        release.display()
+    );
 }

@@ -41,16 +41,26 @@ fn five_bad_tasks_among_ten_thousand_good_ones() {
     let raised = failure(3333);
     assert_eq!((raised.cause, raised.attempt.0), (Cause::Exception("ValueError".into()), 1));
     assert_eq!(raised.message, "no good: 3333");
-    assert!(raised.traceback.contains("f.py") && raised.traceback.contains("raise ValueError"), "{}", raised.traceback);
+    assert!(
+        raised.traceback.contains("f.py") && raised.traceback.contains("raise ValueError"),
+        "{}",
+        raised.traceback
+    );
     assert_eq!((failure(4444).cause, failure(4444).attempt.0), (Cause::Timeout(2_000), 1));
-    assert!(matches!(failure(5555).cause, Cause::OutOfMemory(limit, _) if limit == 300 << 20), "{:?}", failure(5555));
+    assert!(
+        matches!(failure(5555).cause, Cause::OutOfMemory(limit, _) if limit == 300 << 20),
+        "{:?}",
+        failure(5555)
+    );
     for number in [1111, 2222, 3333, 4444, 5555] {
         let failure = failure(number);
         assert!(!failure.host.is_empty() && failure.pid > 1, "{number}: {failure:?}");
     }
     assert!(outcomes.iter().all(|(key, outcome)| {
         let number = rmp_serde::from_slice::<(u64,)>(key).expect("a number").0;
-        outcome.as_ref().map_or(true, |value| rmp_serde::from_slice::<f64>(value).expect("a float") == number as f64 * 0.5)
+        outcome.as_ref().map_or(true, |value| {
+            rmp_serde::from_slice::<f64>(value).expect("a float") == number as f64 * 0.5
+        })
     }));
 }
 
@@ -78,6 +88,8 @@ fn a_death_costs_one_task_only() {
     let runs = scratch.lines("log");
     assert_eq!(runs.iter().filter(|line| *line == "50").count(), 3, "three attempts");
     let outcomes = outcomes(&scratch.file("c.checkpoint"));
-    assert!(outcomes.values().filter_map(|outcome| outcome.as_ref().err()).all(|failure| failure.attempt.0 == 3));
+    assert!(
+        outcomes.values().filter_map(|outcome| outcome.as_ref().err()).all(|failure| failure.attempt.0 == 3)
+    );
     assert_eq!(outcomes.values().filter(|outcome| outcome.is_ok()).count(), 99);
 }
