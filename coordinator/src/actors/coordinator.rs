@@ -74,6 +74,8 @@ pub struct Coordinator {
     pub(super) workers: HashMap<WorkerId, SessionId>,
     /// The report that is being handled: its tasks and its values.
     pub(super) arriving: Option<(Vec<TaskRange>, Bytes)>,
+    /// What workers said before every recovered job was open: until then its outcomes would be strangers' ones.
+    early: Vec<WorkerSaid>,
     /// Checkpointers whose job has ended.
     pub(super) ended: Vec<Child>,
     sessions: u64,
@@ -92,6 +94,7 @@ impl Coordinator {
             peers: HashMap::new(),
             workers: HashMap::new(),
             arriving: None,
+            early: Vec::new(),
             ended: Vec::new(),
             sessions: 0,
             me,
@@ -111,13 +114,13 @@ impl Coordinator {
             .collect();
         for job in jobs {
             tracing::info!(%job, "going on with a job");
-            self.open_desk(job);
+            self.open_desk(job, true);
         }
         Ok(())
     }
 
     /// Starts the checkpointer of a job that is on the shelf.
-    fn open_desk(&mut self, id: JobId) {
+    fn open_desk(&mut self, id: JobId, recovered: bool) {
         let shelf = self.shelf.borrow();
         let Some(stored) = shelf.jobs.get(&id) else { return };
         let (spec, dir, me) = (stored.spec.clone(), shelf.job_dir(id), self.me.clone());
@@ -127,7 +130,7 @@ impl Coordinator {
         };
         if let Some(checkpointer) = self.family.spawn_temporary(Child::Checkpointer(id), start) {
             let mut desk = Desk::new(spec, stored.tasks.clone(), stored.complete, checkpointer);
-            desk.client_gone = Some(Instant::now());
+            (desk.client_gone, desk.recovered) = (Some(Instant::now()), recovered);
             self.desks.insert(id, desk);
         }
     }
@@ -164,7 +167,7 @@ impl Coordinator {
         };
         if !self.desks.contains_key(&id) && summary.is_none() {
             tracing::info!(job = %id, "a job has come");
-            self.open_desk(id);
+            self.open_desk(id, false);
         }
         let Some(peer) = self.peers.get(&session) else { return };
         let _ = peer.outbox.send(Out::Client(ToClient::Accepted { job: id, known }, Bytes::new()));
@@ -236,6 +239,10 @@ impl Coordinator {
 
     /// The checkpoint is open and its values are known: the core can have the job.
     fn opened(&mut self, job: JobId, skipped: Vec<TaskRange>) {
+        // A restart goes on from the new file instead of setting it aside, too.
+        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
+            stored.spec.resume_from_now_on();
+        }
         let Some(desk) = self.desks.get_mut(&job) else { return };
         desk.opening = Opening::Open;
         let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
@@ -245,15 +252,42 @@ impl Coordinator {
         if complete {
             self.on(Event::TasksComplete(job));
         }
+        self.hear_early();
+    }
+
+    /// Lets the core know of a job that ends before its checkpoint is open.
+    fn open_to_end(&mut self, job: JobId) {
+        let Some(desk) = self.desks.get_mut(&job).filter(|desk| desk.opening != Opening::Open) else {
+            return;
+        };
+        desk.opening = Opening::Open;
+        let (limits, batch_size) = (desk.spec.limits.clone(), desk.spec.batch_size);
+        self.on(Event::JobOpened { job, limits, batch_size });
+    }
+
+    fn is_recovering(&self) -> bool {
+        self.desks.values().any(|desk| desk.recovered && desk.opening != Opening::Open)
+    }
+
+    fn hear_early(&mut self) {
+        if !self.is_recovering() {
+            for WorkerSaid { session, said, payload } in std::mem::take(&mut self.early) {
+                self.worker_said(session, said, payload);
+            }
+        }
+    }
+
+    fn cancel(&mut self, job: JobId, now: bool) {
+        self.open_to_end(job);
+        self.on(Event::JobCancelled { job, now });
+        self.hear_early();
     }
 
     fn fail_job(&mut self, job: JobId, stopped: Stopped) {
         tracing::error!(%job, "{}", stopped.message);
-        let Some(desk) = self.desks.get(&job) else { return };
-        if desk.opening != Opening::Open {
-            self.opened(job, Vec::new());
-        }
+        self.open_to_end(job);
         self.on(Event::JobFailed { job, stopped });
+        self.hear_early();
     }
 
     fn worker_joined(&mut self, session: SessionId, joined: Joined) {
@@ -318,7 +352,7 @@ impl Coordinator {
             FromClient::Submit(spec) => self.submitted(session, *spec),
             FromClient::Tasks { job, count } => self.tasks_came(job, count, payload),
             FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
-            FromClient::Cancel { job, now } => self.on(Event::JobCancelled { job, now }),
+            FromClient::Cancel { job, now } => self.cancel(job, now),
             FromClient::Taken { job, bytes } => {
                 let Some(desk) = self.desks.get_mut(&job) else { return };
                 let was_behind = desk.is_behind();
@@ -357,7 +391,7 @@ impl Coordinator {
             .collect();
         for job in abandoned {
             tracing::warn!(%job, "its client has not come back; stopping the job");
-            self.on(Event::JobCancelled { job, now: true });
+            self.cancel(job, true);
         }
         self.tell_progress();
     }
@@ -426,8 +460,12 @@ impl Handler<Arrived> for Coordinator {
 impl Handler<WorkerSaid> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, WorkerSaid { session, said, payload }: WorkerSaid, _: &mut Context<Self>) {
+    fn handle(&mut self, message: WorkerSaid, _: &mut Context<Self>) {
         inject::point("coordinator");
+        if self.is_recovering() {
+            return self.early.push(message);
+        }
+        let WorkerSaid { session, said, payload } = message;
         self.worker_said(session, said, payload);
     }
 }
