@@ -147,9 +147,9 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn to_worker(&mut self, worker: WorkerId, message: ToWorker, payload: Bytes) {
+    pub(super) fn to_worker(&self, worker: WorkerId, message: ToWorker, payload: Bytes) {
         let session = self.workers.get(&worker);
-        if let Some(peer) = session.and_then(|session| self.peers.get_mut(session)) {
+        if let Some(peer) = session.and_then(|session| self.peers.get(session)) {
             let _ = peer.outbox.send(Out::Worker(message, payload));
         }
     }
