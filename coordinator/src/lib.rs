@@ -1,1 +1,4 @@
 //! coordinator
+
+pub mod checkpoint;
+pub mod disk;
