@@ -1,2 +1,50 @@
-//! maniple
-fn main() {}
+//! The one binary, `maniple`: parse the command line, carry out the verb, end with a truthful exit code.
+
+mod args;
+mod client;
+mod fault;
+mod job;
+mod keys;
+mod output;
+mod progress;
+mod show;
+mod signals;
+mod summary;
+mod tasks;
+mod verbs;
+
+use std::process::ExitCode;
+
+use args::{Checkpoint, Verb, usage::Instead};
+
+fn main() -> ExitCode {
+    let cli = match args::usage::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(Instead::Answer(text)) => {
+            output::print(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(Instead::Mistake(text)) => {
+            output::say(&format!("maniple: error: {text}"));
+            return ExitCode::from(fault::USAGE);
+        }
+    };
+    if let Err(message) = output::log(cli.log.as_deref()) {
+        output::say(&format!("maniple: error: {message}"));
+        return ExitCode::from(fault::USAGE);
+    }
+    let ended = match cli.verb {
+        Verb::Run(run) => verbs::run::run(&run),
+        Verb::Submit(submit) => verbs::submit::run(&submit),
+        Verb::Coordinator(coordinator) => verbs::coordinator::run(coordinator),
+        Verb::Worker(worker) => verbs::worker::run(&worker),
+        Verb::Checkpoint(Checkpoint::Info(info)) => verbs::checkpoint::info(&info),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            output::say(&format!("maniple: error: {fault}"));
+            ExitCode::from(fault.code)
+        }
+    }
+}

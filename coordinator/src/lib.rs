@@ -1,1 +1,17 @@
-//! coordinator
+//! The coordinator: takes jobs from clients, leases batches to workers, records outcomes.
+//!
+//! - [`core`]: decides, and knows no I/O; [`actors`]: carry out, and decide nothing
+//! - [`shelf`]: the jobs that have to survive the coordinator actor, and with a state directory its process
+//! - [`writer`]: the thread that owns one job's files; [`checkpoint`]: its checkpoint, on a [`disk`]
+
+pub mod actors;
+pub mod checkpoint;
+pub mod config;
+pub mod core;
+pub mod disk;
+pub mod select;
+pub mod shelf;
+pub mod writer;
+
+pub use actors::root::Root;
+pub use config::Config;

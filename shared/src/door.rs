@@ -36,7 +36,8 @@ impl Door {
     /// Connects to whoever accepts at the doorway.
     pub async fn connect(&self) -> io::Result<UnixStream> {
         let (mine, theirs) = UnixStream::pair()?;
-        let gone = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the coordinator of this process has ended");
+        let gone =
+            |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the coordinator of this process has ended");
         self.visitors.send(theirs).await.map_err(gone)?;
         Ok(mine)
     }

@@ -1,1 +1,88 @@
-//! checkpoint
+//! The checkpoint file as bytes: how frames are laid out, encoded, found again, checked and judged.
+//!
+//! `docs/checkpoint-format.md` is the norm; this is its one implementation in Rust. Nothing here opens, writes or names
+//! a file: bytes are read through [`ReadAt`], and what is to be written goes into a `Vec`.
+//!
+//! Writing: [`FileHeader`], [`encode`]. Reading: [`scan`] finds frames and damage, [`read`] gives their rows,
+//! [`inspect`] judges a file as a whole. [`columns`] and [`story`] are the forms of values and failures.
+//!
+//! Invariants: no byte is believed before its CRC was right, nothing is allocated on the word of a length before it
+//! was compared with what is there, and a value comes back as what it was.
+
+use std::io;
+
+pub mod columns;
+pub mod encode;
+pub mod frame;
+pub mod head;
+pub mod header;
+pub mod info;
+pub mod inspect;
+pub mod read;
+pub mod scan;
+pub mod show;
+pub mod story;
+pub mod window;
+
+pub use self::{
+    encode::{Place, encode_close, encode_failures, encode_values},
+    head::{Head, Kind, Totals},
+    header::{FileHeader, HeaderError},
+    info::Info,
+    inspect::{Depth, Inspection, Visit, inspect},
+    read::{BadRows, Failures, Rows},
+    scan::{Damage, FrameAt, Scanner, Step, What},
+};
+
+/// The longest map, of a header or a frame, that is read.
+pub const HEAD_LIMIT: u32 = 16 << 20;
+
+/// Something that can be read at any place, like a file.
+pub trait ReadAt {
+    /// How long it is now.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Fills `into` from offset `at` on; fewer bytes than that only at the end.
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn len(&self) -> io::Result<u64> {
+        Ok(<[u8]>::len(self) as u64)
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or(&[]);
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+/// `len` rounded up to a multiple of 8.
+#[must_use]
+pub fn pad8(len: u64) -> u64 {
+    len.checked_next_multiple_of(8).unwrap_or(u64::MAX)
+}
+
+/// Puts zeros behind `out` up to a multiple of 8, counted from `start`.
+fn pad(out: &mut Vec<u8>, start: usize) {
+    let len = out.len() - start;
+    out.resize(start + len.next_multiple_of(8), 0);
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ pub enum FromClient {
     },
     /// Results up to here have been taken over; room for more.
     Taken {
+        /// The job.
+        job: JobId,
         /// Payload bytes.
         bytes: u64,
     },
@@ -53,9 +55,11 @@ pub enum ToClient {
         job: JobId,
         /// How many keys of it are known already: the client goes on behind them.
         known: u64,
-        /// What was found out on opening the checkpoint that the user should read, a line each.
-        notes: Vec<String>,
     },
+    /// Every task is kept by the coordinator: a client that detaches may go.
+    Stored(JobId),
+    /// Something that the user should read, in one line.
+    Note(String),
     /// How far a job is.
     Progress(Progress),
     /// Outcomes that are durable. Payload: the values, one behind the other.

@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::security::Role;
+
 pub mod child;
 pub mod client;
 pub mod worker;
@@ -49,17 +51,8 @@ pub struct Hello {
     pub host: String,
     /// The sender's process.
     pub pid: u32,
-    /// What it is.
+    /// What it is; its certificate says the same, or the connection ends.
     pub role: Role,
-}
-
-/// What a peer is. Its certificate says the same, or the connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Role {
-    /// Runs tasks.
-    Worker,
-    /// Submits jobs.
-    Client,
 }
 
 /// The coordinator's answer to a [`Hello`], the same in each version.

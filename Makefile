@@ -1,0 +1,60 @@
+# Everything is installed into this folder: target/ (Rust), .venv/ (Python). `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := target/release/maniple
+TOOLS := $(VENV)/.tools
+PACKAGE := $(VENV)/.package
+
+.PHONY: help build demo demo-cluster test test-rust test-python lint format bench soak clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+build: $(PACKAGE) ## build target/release/maniple, and .venv with the package maniple
+	cargo build --release -p maniple
+	@ln -sf ../../$(BIN) $(VENV)/bin/maniple
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(PACKAGE): $(VENV)/bin/python python/pyproject.toml $(wildcard python/src/maniple/*.py)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check ./python
+	@touch $@
+
+$(TOOLS): $(VENV)/bin/python python/requirements-dev.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r python/requirements-dev.txt
+	@touch $@
+
+demo: build ## compute eight factors of 20 stocks, go on from the checkpoint, add tasks
+	@examples/factors/demo.sh $(abspath $(BIN)) $(abspath $(VENV))
+
+lint: $(TOOLS) $(PACKAGE) ## formatting, clippy, ruff, mypy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features maniple/inject -- -D warnings
+	$(VENV)/bin/ruff format --check python examples bench tests
+	$(VENV)/bin/ruff check python examples bench tests
+	$(VENV)/bin/mypy --config-file python/pyproject.toml python/src
+
+format: $(TOOLS) ## format everything
+	cargo fmt --all
+	$(VENV)/bin/ruff format python examples bench tests
+
+test: build test-rust test-python ## every test
+	@tests/skipped.sh
+
+test-rust: $(PACKAGE)
+	cargo build --workspace --bins --features maniple/inject
+	cargo test --workspace --features maniple/inject
+
+test-python: $(TOOLS) $(PACKAGE)
+	$(VENV)/bin/pytest -q python/tests
+
+bench: build ## Maniple and others side by side, as ratios
+	$(VENV)/bin/python bench/run.py
+
+soak: build $(TOOLS) ## the long fault runs
+	cargo build --workspace --bins --features maniple/inject
+	cargo test --release -p maniple-tests --features maniple-tests/soak -- --ignored --nocapture
+
+clean: ## remove everything that was built or installed
+	rm -rf target $(VENV)

@@ -1,0 +1,64 @@
+//! The longer texts of `--help`: usage lines where two forms exist, and the examples at the end.
+//!
+//! Prose is wrapped by clap; lines of examples must not be, so they are at most 60 columns wide.
+
+/// After `maniple --help`.
+pub const TOP: &str = "\
+Examples:
+  maniple run factors:compute --tasks tasks.csv
+  seq 2000 | maniple run --tasks - -- ./simulate {}
+  maniple run --help";
+
+/// The two forms of `maniple run`.
+pub const RUN_USAGE: &str = "\
+maniple run [OPTIONS] MODULE:FUNCTION --tasks FILE
+       maniple run [OPTIONS] --tasks FILE -- COMMAND [ARG]...";
+
+/// The two forms of `maniple submit`.
+pub const SUBMIT_USAGE: &str = "\
+maniple submit --access-file FILE [OPTIONS] MODULE:FUNCTION --tasks FILE
+       maniple submit --access-file FILE [OPTIONS] --tasks FILE -- COMMAND [ARG]...";
+
+/// After `maniple run --help`.
+pub const RUN: &str = "\
+Exit codes: 0 every task has a value, 1 some tasks failed, 2 usage or input, \
+3 damaged or foreign checkpoint, 4 storage failed, 70 internal error, 130 interrupted, 143 terminated.
+
+Examples:
+  # call compute(date, code) of factors.py for each row;
+  # repeat it to compute what is missing
+  maniple run factors:compute --tasks tasks.csv \\
+      --text code --checkpoint factors.checkpoint
+
+  # a command per line of standard input, 60 s each at most
+  seq 2000 | maniple run --tasks - --timeout 60 \\
+      -- ./simulate --seed {}
+
+  # fields of a .csv file by name or position
+  maniple run --tasks images.csv \\
+      -- convert {file} -resize {2} out/{file}";
+
+/// After `maniple submit --help`.
+pub const SUBMIT: &str = "\
+The checkpoint is a file on the coordinator's machine. Exit codes are those of run, and 5: authentication or version.
+
+Example:
+  maniple submit --access-file client.access \\
+      factors:compute --tasks tasks.csv \\
+      --checkpoint /data/factors.checkpoint";
+
+/// After `maniple coordinator --help`.
+pub const COORDINATOR: &str = "\
+Example:
+  maniple coordinator --listen 0.0.0.0:7711 \\
+      --access-dir ~/.maniple";
+
+/// After `maniple worker --help`.
+pub const WORKER: &str = "\
+Example:
+  maniple worker --access-file worker.access -j 16";
+
+/// After `maniple checkpoint info --help`.
+pub const CHECKPOINT_INFO: &str = "\
+Example:
+  maniple checkpoint info factors.checkpoint";

@@ -1,0 +1,314 @@
+//! The client of one job: submits it, streams its tasks, shows its progress, and hears of its end.
+//!
+//! After a lost connection it comes back, submits the same job again and goes on behind what the coordinator knows.
+//! It keeps the keys that it has sent until the coordinator has stored them all. It decides nothing about tasks.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use shared::{
+    codec::{CodecError, FrameReader, FrameWriter},
+    endpoint::{Connected, Endpoint, EndpointError, hello},
+    job::JobSpec,
+    wire::{
+        Role,
+        client::{FromClient, StopCause, Stopped, Summary, ToClient},
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
+
+use crate::{fault::Fault, show::Show, tasks::Chunk};
+
+/// How long a coordinator that has gone away is waited for; its job goes on without us, or from its checkpoint.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(120);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the reader of the task file says.
+pub type Tasks = mpsc::Receiver<Result<Chunk, Fault>>;
+
+/// How a client's job ended.
+pub enum End {
+    /// The coordinator has told how.
+    Summary(Box<Summary>),
+    /// It was handed over and goes on.
+    Detached,
+}
+
+/// One job's client.
+pub struct Client {
+    pub endpoint: Endpoint,
+    pub spec: JobSpec,
+    /// The task file, read elsewhere.
+    pub tasks: Tasks,
+    /// Ctrl-C and the like, by signal number.
+    pub signals: mpsc::Receiver<i32>,
+    /// How long running tasks may take after the first of them.
+    pub grace: Duration,
+    pub show: Show,
+    sent: Vec<Chunk>,
+    all_read: bool,
+    stored: bool,
+    input_fault: Option<Fault>,
+    interrupted: Option<(i32, Instant)>,
+    at_once: bool,
+}
+
+type Incoming = FrameReader<Box<dyn AsyncRead + Send + Unpin>>;
+type Outgoing = FrameWriter<Box<dyn AsyncWrite + Send + Unpin>>;
+
+/// Why one connection is over.
+enum Over {
+    End(End),
+    Lost(String),
+}
+
+impl Client {
+    pub fn new(
+        endpoint: Endpoint,
+        spec: JobSpec,
+        tasks: Tasks,
+        signals: mpsc::Receiver<i32>,
+        grace: Duration,
+        show: Show,
+    ) -> Client {
+        Client {
+            endpoint,
+            spec,
+            tasks,
+            signals,
+            grace,
+            show,
+            sent: Vec::new(),
+            all_read: false,
+            stored: false,
+            input_fault: None,
+            interrupted: None,
+            at_once: false,
+        }
+    }
+
+    /// The signal that stopped the job, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.interrupted.map(|(signal, _)| signal)
+    }
+
+    /// What was wrong with the task file, if anything was.
+    pub fn take_input_fault(&mut self) -> Option<Fault> {
+        self.input_fault.take()
+    }
+
+    /// Follows the job to its end.
+    pub async fn run(&mut self) -> Result<End, Fault> {
+        let me = hello(Role::Client);
+        let mut lost_since: Option<Instant> = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.endpoint.connect(&me, Duration::from_secs(10)).await {
+                Ok(connected) => {
+                    if lost_since.take().is_some() {
+                        self.show.note("connected to the coordinator again");
+                    }
+                    pause = FIRST_PAUSE;
+                    match self.talk(connected).await {
+                        Over::End(end) => return Ok(end),
+                        Over::Lost(why) => {
+                            self.show.note(&format!("lost the coordinator ({why}); reconnecting"))
+                        }
+                    }
+                }
+                Err(EndpointError::Refused(why)) => return Err(Fault::refused(why)),
+                // A coordinator that was never reached is a mistake; one that was is waited for.
+                Err(EndpointError::Unreachable(why)) if self.sent.is_empty() && lost_since.is_none() => {
+                    return Err(Fault::usage(why));
+                }
+                Err(EndpointError::Unreachable(why)) => {
+                    if lost_since.is_some_and(|since| since.elapsed() > RECONNECT_LIMIT) {
+                        let hint = "start it again and repeat this command; what is durable is not run again";
+                        return Err(Fault::internal(format!("{why}; {hint}")));
+                    }
+                }
+            }
+            lost_since.get_or_insert_with(Instant::now);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Some(signal) = self.signals.recv() => {
+                    self.interrupted.get_or_insert((signal, Instant::now()));
+                    return Ok(End::Summary(Box::new(self.cut_off())));
+                }
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The summary of a job that was left while its coordinator was away.
+    fn cut_off(&self) -> Summary {
+        let message =
+            "interrupted while the coordinator was away; the job may go on without this client".to_owned();
+        Summary {
+            job: Some(self.spec.id),
+            progress: self.show.last(),
+            groups: Vec::new(),
+            stopped: Some(Stopped { why: StopCause::Cancelled, message }),
+            incidents: Default::default(),
+        }
+    }
+
+    async fn talk(&mut self, connected: Connected) -> Over {
+        let Connected { mut incoming, mut outgoing, lease, .. } = connected;
+        match self.converse(&mut incoming, &mut outgoing, lease).await {
+            Ok(over) => over,
+            Err(error) => Over::Lost(error.to_string()),
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        incoming: &mut Incoming,
+        outgoing: &mut Outgoing,
+        lease: Duration,
+    ) -> Result<Over, CodecError> {
+        outgoing.feed(&FromClient::Submit(Box::new(self.spec.clone())), Bytes::new()).await?;
+        outgoing.flush().await?;
+        let mut accepted = false;
+        let mut beat = tokio::time::interval(lease / 3);
+        loop {
+            tokio::select! {
+                biased;
+                Some(signal) = self.signals.recv() => self.interrupt(signal, outgoing).await?,
+                frame = incoming.next() => {
+                    let Some(frame) = frame? else { return Ok(Over::Lost("it hung up".into())) };
+                    match frame.message()? {
+                        ToClient::Accepted { known, .. } => {
+                            accepted = true;
+                            self.send_again(known, outgoing).await?;
+                        }
+                        message => if let Some(end) = self.heard(message, frame.payload, outgoing).await? {
+                            return Ok(Over::End(end));
+                        },
+                    }
+                }
+                chunk = self.tasks.recv(), if accepted && !self.all_read => self.read(chunk, outgoing).await?,
+                _ = beat.tick() => outgoing.feed(&FromClient::Heartbeat, Bytes::new()).await?,
+                () = grace_over(self.interrupted, self.grace), if self.interrupted.is_some() && !self.at_once => {
+                    self.stop(true, outgoing).await?;
+                }
+            }
+            outgoing.flush().await?;
+        }
+    }
+
+    async fn read(
+        &mut self,
+        chunk: Option<Result<Chunk, Fault>>,
+        outgoing: &mut Outgoing,
+    ) -> Result<(), CodecError> {
+        match chunk {
+            Some(Ok(chunk)) => {
+                self.show.chunk(&chunk);
+                self.send(&chunk, outgoing).await?;
+                self.sent.push(chunk);
+            }
+            Some(Err(fault)) => {
+                self.input_fault = Some(fault);
+                self.all_read = true;
+                self.stop(true, outgoing).await?;
+            }
+            None => {
+                self.all_read = true;
+                self.send_end(outgoing).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, chunk: &Chunk, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+        let message = FromClient::Tasks { job: self.spec.id, count: chunk.count };
+        outgoing.feed(&message, chunk.keys.clone()).await
+    }
+
+    async fn send_end(&self, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+        let total = self.sent.iter().map(|chunk| u64::from(chunk.count)).sum();
+        outgoing.feed(&FromClient::TasksEnd { job: self.spec.id, total }, Bytes::new()).await
+    }
+
+    /// Sends what the coordinator does not know of what was sent before.
+    async fn send_again(&mut self, known: u64, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+        if self.stored {
+            return Ok(());
+        }
+        let mut before = 0;
+        for chunk in &self.sent {
+            let skip = known.saturating_sub(before).min(u64::from(chunk.count));
+            before += u64::from(chunk.count);
+            match chunk.skip(skip as u32) {
+                Some(rest) => self.send(&rest, outgoing).await?,
+                None => continue,
+            }
+        }
+        if self.all_read && self.input_fault.is_none() {
+            self.send_end(outgoing).await?;
+        }
+        match self.interrupted {
+            Some(_) => self.stop(self.at_once, outgoing).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn heard(
+        &mut self,
+        message: ToClient,
+        payload: Bytes,
+        outgoing: &mut Outgoing,
+    ) -> Result<Option<End>, CodecError> {
+        match message {
+            ToClient::Progress(progress) => self.show.progress(progress),
+            ToClient::Note(text) => self.show.note(&text),
+            ToClient::Stored(_) => {
+                self.stored = true;
+                self.sent.clear();
+                if self.spec.detached {
+                    return Ok(Some(End::Detached));
+                }
+            }
+            ToClient::Results { job, values, failures: _ } => {
+                let bytes = payload.len() as u64;
+                if !self.show.results(&values, &payload) {
+                    self.stop(true, outgoing).await?;
+                }
+                outgoing.feed(&FromClient::Taken { job, bytes }, Bytes::new()).await?;
+            }
+            ToClient::Finished(summary) => return Ok(Some(End::Summary(summary))),
+            ToClient::Accepted { .. } | ToClient::Heartbeat => {}
+        }
+        Ok(None)
+    }
+
+    async fn interrupt(&mut self, signal: i32, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+        match self.interrupted {
+            None => {
+                self.interrupted = Some((signal, Instant::now()));
+                self.show.note(&format!(
+                    "stopping: running tasks may take {} s to end; Ctrl-C again to stop at once",
+                    self.grace.as_secs_f64()
+                ));
+                self.stop(false, outgoing).await
+            }
+            Some(_) => self.stop(true, outgoing).await,
+        }
+    }
+
+    async fn stop(&mut self, now: bool, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+        self.at_once |= now;
+        outgoing.feed(&FromClient::Cancel { job: self.spec.id, now }, Bytes::new()).await
+    }
+}
+
+async fn grace_over(interrupted: Option<(i32, Instant)>, grace: Duration) {
+    if let Some((_, since)) = interrupted {
+        tokio::time::sleep_until((since + grace).into()).await;
+    }
+}

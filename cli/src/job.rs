@@ -1,0 +1,142 @@
+//! From options to a running client: what `run` and `submit` have in common.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use shared::{endpoint::Endpoint, id::JobId, job::JobSpec, tasks::TaskList};
+use tokio::sync::mpsc;
+
+use crate::{
+    args::Job,
+    client::{Client, End, Tasks},
+    fault::Fault,
+    output,
+    show::{Results, Show},
+    summary,
+    tasks::{self, TaskReader, TaskSource},
+};
+
+/// Exit code of a job that its client has cancelled.
+const CANCELLED: u8 = 130;
+/// Chunks of tasks that are read ahead.
+const READ_AHEAD: usize = 4;
+
+/// A job whose task file is open and whose options are checked.
+pub struct Prepared {
+    spec: JobSpec,
+    reader: TaskReader,
+    results: Results,
+    quiet: bool,
+    json: bool,
+    grace: Duration,
+    checkpoint: Option<PathBuf>,
+}
+
+/// Opens what can be opened before anything is started, so that a mistake costs nothing.
+pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
+    let cwd =
+        std::env::current_dir().map_err(|error| Fault::usage(format!("no working directory: {error}")))?;
+    let source = TaskSource { file: &job.tasks, for_command: job.is_command(), text: &job.text };
+    let reader = tasks::open(&source).map_err(|error| Fault::usage(error.to_string()))?;
+    let cwd_text = cwd.to_str().ok_or_else(|| Fault::usage(format!("{}: not UTF-8", cwd.display())))?;
+    let results = match (&job.checkpoint, job.json || detached, job.is_command()) {
+        (Some(_), ..) | (_, true, _) => Results::Kept,
+        (None, false, true) => Results::Outputs,
+        (None, false, false) => Results::Lines(Box::new(TaskList::new())),
+    };
+    let spec = JobSpec {
+        id: JobId(getrandom::u64().map_err(|error| Fault::internal(error.to_string()))?),
+        work: job.work(reader.fields(), cwd_text),
+        limits: job.limits(),
+        checkpoint: job.checkpoint_spec(&cwd),
+        batch_size: job.batch_size,
+        wants_results: !matches!(results, Results::Kept),
+        detached,
+    };
+    let checkpoint = spec.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
+    Ok(Prepared { spec, reader, results, quiet: job.quiet, json: job.json, grace: job.grace, checkpoint })
+}
+
+impl Prepared {
+    /// Whether the folder of the checkpoint is there: on this machine, which need not be the coordinator's.
+    pub fn check_checkpoint_folder(&self) -> Result<(), Fault> {
+        match self.checkpoint.as_deref().and_then(Path::parent) {
+            Some(folder) if !folder.is_dir() => Err(Fault::usage(format!(
+                "{}: no such folder; create it for the checkpoint",
+                folder.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where its outcomes are kept.
+    pub fn checkpoint(&self) -> Option<&Path> {
+        self.checkpoint.as_deref()
+    }
+
+    /// Follows the job to its end and tells the user; returns the exit code.
+    pub async fn follow(self, endpoint: Endpoint, signals: mpsc::Receiver<i32>) -> Result<u8, Fault> {
+        let Prepared { spec, reader, results, quiet, json, grace, checkpoint } = self;
+        let started = Instant::now();
+        let job = spec.id;
+        let tasks = read_ahead(reader)?;
+        let mut client = Client::new(endpoint, spec, tasks, signals, grace, Show::new(quiet, results));
+        let end = client.run().await?;
+        let (signal, input_fault) = (client.signal(), client.take_input_fault());
+        drop(client);
+        let summary = match end {
+            End::Detached => {
+                output::say(&format!(
+                    "maniple: job {job} is with the coordinator and goes on without this client"
+                ));
+                return Ok(0);
+            }
+            End::Summary(summary) => *summary,
+        };
+        let mut code = match (&input_fault, signal) {
+            (Some(fault), _) => fault.code,
+            (None, _) => summary::exit_code(&summary),
+        };
+        // The client alone knows which signal made it cancel.
+        if let (true, Some(signal)) = (code == CANCELLED, signal) {
+            code = 128 + signal as u8;
+        }
+        let ended = summary::Ended { summary, wall: started.elapsed(), checkpoint };
+        if json {
+            output::print(&summary::machine(&ended, code));
+        }
+        if !quiet || (code != 0 && !json) {
+            output::say(summary::human(&ended).trim_end());
+        }
+        match input_fault {
+            Some(fault) => Err(fault),
+            None => Ok(code),
+        }
+    }
+}
+
+/// Reads the task file on a thread of its own.
+fn read_ahead(mut reader: TaskReader) -> Result<Tasks, Fault> {
+    let (sender, tasks) = mpsc::channel(READ_AHEAD);
+    let read = move || {
+        loop {
+            let next = reader.next_chunk();
+            let (message, last) = match next {
+                Ok(Some(chunk)) => (Ok(chunk), false),
+                Ok(None) => break,
+                Err(error) => (Err(Fault::usage(error.to_string())), true),
+            };
+            if sender.blocking_send(message).is_err() || last {
+                return;
+            }
+        }
+        for note in reader.take_notes() {
+            output::say(&format!("maniple: {note}"));
+        }
+    };
+    let failed = |error| Fault::internal(format!("failed to start a thread: {error}"));
+    std::thread::Builder::new().name("tasks".into()).spawn(read).map_err(failed)?;
+    Ok(tasks)
+}

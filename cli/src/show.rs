@@ -1,0 +1,114 @@
+//! What a job's user sees while it runs: progress and notes on standard error, and on standard output the results,
+//! where they have no checkpoint to go to.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    time::Instant,
+};
+
+use shared::{
+    id::{TaskIndex, TaskRange},
+    msgpack,
+    tasks::TaskList,
+    wire::client::Progress,
+};
+
+use crate::{
+    keys,
+    output::{Terminal, say},
+    progress::{Mode, Reporter},
+    tasks::Chunk,
+};
+
+/// How results are written to standard output.
+pub enum Results {
+    /// They are in the checkpoint, or nobody wants them.
+    Kept,
+    /// A line of JSON each: `[key, value]`. The keys are remembered for it.
+    Lines(Box<TaskList>),
+    /// What the commands wrote to their standard output, a task at a time.
+    Outputs,
+}
+
+/// See the module.
+pub struct Show {
+    reporter: Reporter,
+    results: Results,
+    quiet: bool,
+    last: Progress,
+}
+
+impl Show {
+    pub fn new(quiet: bool, results: Results) -> Show {
+        let mode = Mode::choose(quiet, &Terminal::of_this_process());
+        Show { reporter: Reporter::new(mode, Instant::now()), results, quiet, last: Progress::default() }
+    }
+
+    /// Whether outcomes have to be sent here.
+    pub fn wants_results(&self) -> bool {
+        !matches!(self.results, Results::Kept)
+    }
+
+    /// How far the job was when last heard of.
+    pub fn last(&self) -> Progress {
+        self.last
+    }
+
+    pub fn progress(&mut self, progress: Progress) {
+        self.last = progress;
+        self.reporter.update(&progress, Instant::now());
+    }
+
+    /// Tells the user something in one line.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            say(&format!("maniple: {text}"));
+        }
+    }
+
+    /// More tasks were read.
+    pub fn chunk(&mut self, chunk: &Chunk) {
+        if let Results::Lines(tasks) = &mut self.results {
+            tasks.extend(&chunk.keys).expect("keys that were just encoded are well formed");
+        }
+    }
+
+    /// Writes results. False: nobody reads them any more.
+    pub fn results(&self, tasks: &[TaskRange], payload: &[u8]) -> bool {
+        let mut text = Vec::new();
+        let values = msgpack::values(payload).map_while(Result::ok);
+        for (task, value) in tasks.iter().flat_map(|range| range.tasks()).zip(values) {
+            match &self.results {
+                Results::Kept => return true,
+                Results::Lines(list) => line(list, task, value, &mut text),
+                Results::Outputs => text.extend(stdout_of(value)),
+            }
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(&text).and_then(|()| out.flush()).is_ok()
+    }
+}
+
+fn line(tasks: &TaskList, task: TaskIndex, value: &[u8], text: &mut Vec<u8>) {
+    let row = serde_json::json!([keys::json(tasks.key(task)), keys::json(value)]);
+    text.extend_from_slice(row.to_string().as_bytes());
+    text.push(b'\n');
+}
+
+/// What a command wrote to its standard output.
+fn stdout_of(value: &[u8]) -> Vec<u8> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Output {
+        Text(String),
+        Bytes(bytes::Bytes),
+        Other(serde::de::IgnoredAny),
+    }
+    let mut fields: HashMap<String, Output> = rmp_serde::from_slice(value).unwrap_or_default();
+    match fields.remove("stdout") {
+        Some(Output::Text(text)) => text.into_bytes(),
+        Some(Output::Bytes(bytes)) => bytes.to_vec(),
+        Some(Output::Other(_)) | None => Vec::new(),
+    }
+}

@@ -1,0 +1,63 @@
+//! How a job ended: its exit code, the words for people, the object for programs. Pure.
+//!
+//! [`human`] and [`machine`] show one [`Ended`]; both say the truth of [`exit_code`].
+
+use std::{path::PathBuf, time::Duration};
+
+use shared::wire::client::{StopCause, Summary};
+
+mod human;
+mod machine;
+
+pub use human::human;
+pub use machine::machine;
+
+/// A job that has ended, and what only its client knows of it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// What the coordinator says.
+    pub summary: Summary,
+    /// Wall time as the user felt it.
+    pub wall: Duration,
+    /// The checkpoint, if there is one.
+    pub checkpoint: Option<PathBuf>,
+}
+
+impl Ended {
+    /// Tasks without an outcome.
+    pub fn left(&self) -> u64 {
+        left(&self.summary)
+    }
+
+    /// Tasks of this run a second.
+    pub fn tasks_per_second(&self) -> f64 {
+        let ended = self.summary.progress.done + self.summary.progress.failed;
+        let seconds = self.wall.as_secs_f64();
+        if seconds > 0.0 { ended as f64 / seconds } else { 0.0 }
+    }
+}
+
+fn left(summary: &Summary) -> u64 {
+    let progress = &summary.progress;
+    progress.tasks.saturating_sub(progress.skipped + progress.done + progress.failed)
+}
+
+/// The exit code that tells the truth about how a job ended.
+///
+/// 143 is not here: which signal made the client cancel is known to the client alone.
+pub fn exit_code(summary: &Summary) -> u8 {
+    match summary.stopped.as_ref().map(|stopped| stopped.why) {
+        Some(StopCause::Input) => 2,
+        Some(StopCause::Checkpoint) => 3,
+        Some(StopCause::Storage) => 4,
+        Some(StopCause::Internal) => 70,
+        Some(StopCause::Cancelled) => 130,
+        // Nobody stopped it, and yet it has not ended.
+        None if left(summary) > 0 => 70,
+        None if summary.progress.failed > 0 => 1,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! `maniple checkpoint ...`: looks into checkpoints, and changes nothing.
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+use shared::{
+    checkpoint::{Info, ReadAt},
+    outcome::Bytes,
+};
+
+use crate::{args::CheckpointInfo, fault::Fault, output};
+
+/// Exit code: a checkpoint that is damaged, or none at all.
+const DAMAGED: u8 = 3;
+
+struct Source(File);
+
+impl ReadAt for Source {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            match FileExt::read_at(&self.0, &mut into[filled..], at + filled as u64)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// `maniple checkpoint info`.
+pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
+    let named = |error: &dyn std::fmt::Display| Fault {
+        code: DAMAGED,
+        message: format!("{}: {error}", args.file.display()),
+    };
+    let file = File::open(&args.file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::usage(format!("{}: no such file", args.file.display())),
+        _ => named(&error),
+    })?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(Fault::usage(format!("{}: a folder, not a checkpoint", args.file.display())));
+    }
+    let info = Info::read(&Source(file)).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
+    output::print(&if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) });
+    Ok(if info.damages.is_empty() { 0 } else { DAMAGED })
+}
+
+fn as_text(path: &Path, info: &Info) -> String {
+    let state = match (&info.tail, info.closed) {
+        _ if !info.damages.is_empty() => "damaged",
+        (Some(_), _) => "being written, or left by a crash: the torn end will be cut by the next run",
+        (None, true) => "whole, closed in order",
+        (None, false) => "whole, not closed: being written, or its writer was killed",
+    };
+    let mut text = format!(
+        "{}\n  work      {}\n  values    {}\n  failures  {}\n  frames    {}\n  size      {}\n  written   {} to {}\n  state     {state}\n",
+        path.display(),
+        info.header.identity,
+        info.totals.values,
+        info.totals.failures,
+        info.totals.frames,
+        Bytes(info.bytes),
+        date(info.header.created),
+        info.last_at.map_or_else(|| "-".to_owned(), date),
+    );
+    for damage in &info.damages {
+        text.push_str(&format!("  damage    {damage}\n"));
+    }
+    text
+}
+
+fn as_json(path: &Path, info: &Info) -> String {
+    let value = serde_json::json!({
+        "file": path.display().to_string(),
+        "work": info.header.identity,
+        "values": info.totals.values,
+        "failures": info.totals.failures,
+        "frames": info.totals.frames,
+        "bytes": info.bytes,
+        "created_ms": info.header.created,
+        "last_written_ms": info.last_at,
+        "closed": info.closed,
+        "tail": info.tail.as_ref().map(|tail| [tail.start, tail.end]),
+        "damages": info.damages.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    format!("{value}\n")
+}
+
+fn date(unix_ms: u64) -> String {
+    coordinator::disk::civil::Civil::from_unix_ms(unix_ms).iso()
+}

@@ -1,0 +1,65 @@
+//! `maniple coordinator`: a coordinator on the network, with its identity and its jobs on the disk.
+
+use std::{fs, net::SocketAddr, os::unix::fs::DirBuilderExt, rc::Rc};
+
+use coordinator::{Config, Root, config::Network, shelf::Shelf};
+use shared::{
+    endpoint::host_name,
+    security::{Cluster, Role},
+    supervision,
+};
+use tokio::net::TcpListener;
+
+use crate::{args::Coordinator, fault::Fault, output::say, signals};
+
+/// Carries out the verb.
+pub fn run(args: Coordinator) -> Result<u8, Fault> {
+    let state_dir = args.state_dir.clone().unwrap_or_else(|| args.access_dir.join("state"));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state_dir)
+        .map_err(|error| Fault::usage(format!("failed to create {}: {error}", state_dir.display())))?;
+    let shelf = Shelf::load(&state_dir).map_err(|error| Fault::storage(error.to_string()))?;
+    let (socket, address) = bind(&args.listen)?;
+    let cluster = Cluster::open_or_create(&args.access_dir, &addresses(&args.listen, address))
+        .map_err(|error| Fault::refused(error.to_string()))?;
+    for role in [Role::Worker, Role::Client] {
+        say(&format!("maniple: {role} access: {}", cluster.access_path(role).display()));
+    }
+    say(&format!("maniple: listening on {address}"));
+    let code = supervision::run("coordinator", move |ctx| {
+        let socket = TcpListener::from_std(socket).expect("a bound, non-blocking socket");
+        let network = Some(Rc::new(Network { socket, cluster }));
+        signals::stop_on_signal(ctx);
+        Root::new(Config { doorway: None, network, state_dir: Some(state_dir), lease: args.lease }, shelf)
+    });
+    Ok(code as u8)
+}
+
+fn bind(listen: &str) -> Result<(std::net::TcpListener, SocketAddr), Fault> {
+    let failed = |error: std::io::Error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; another program has this port, choose another one",
+            std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            _ => "",
+        };
+        Fault::usage(format!("failed to listen on {listen}: {error}{hint}"))
+    };
+    let socket = std::net::TcpListener::bind(listen).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok((socket, address))
+}
+
+/// What goes into the access files: what the user said, with the port that it became; for "every address", the
+/// machine's name.
+fn addresses(listen: &str, bound: SocketAddr) -> Vec<String> {
+    let port = bound.port();
+    let host = listen.rsplit_once(':').map_or("", |(host, _)| host);
+    if bound.ip().is_unspecified() {
+        vec![format!("{}:{port}", host_name()), format!("127.0.0.1:{port}")]
+    } else {
+        vec![format!("{host}:{port}")]
+    }
+}

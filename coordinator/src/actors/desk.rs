@@ -1,0 +1,118 @@
+//! A job's desk: everything about one job that the core does not need to know.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Instant,
+};
+
+use actix::Addr;
+use bytes::Bytes;
+use shared::{
+    id::{TaskIndex, TaskRange},
+    job::JobSpec,
+    outcome::Failure,
+    tasks::TaskList,
+    wire::client::Progress,
+};
+
+use crate::{
+    actors::{
+        checkpointer::{Checkpointer, Write},
+        said::SessionId,
+    },
+    core::ticket::Ticket,
+    writer::Order,
+};
+
+/// Payload bytes that a client may leave unread before its job waits for it.
+pub const UNREAD_BYTES: u64 = 64 << 20;
+
+/// How far the job's checkpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// The writer has not answered yet.
+    Asked,
+    /// There is one; it is read when all tasks are known.
+    NeedsTasks,
+    /// It is being read.
+    Scanning,
+    /// The core has the job.
+    Open,
+}
+
+/// Outcomes that the client gets when they are durable.
+pub struct Undelivered {
+    pub ticket: Ticket,
+    pub values: Vec<TaskRange>,
+    pub failures: Vec<(TaskIndex, Failure)>,
+    pub payload: Bytes,
+}
+
+/// See the module.
+pub struct Desk {
+    pub spec: JobSpec,
+    pub opening: Opening,
+    pub complete: bool,
+    pub client: Option<SessionId>,
+    pub client_gone: Option<Instant>,
+    pub told: Option<Progress>,
+    pub undelivered: VecDeque<Undelivered>,
+    pub unread: u64,
+    tasks: Arc<RwLock<TaskList>>,
+    checkpointer: Addr<Checkpointer>,
+}
+
+impl Desk {
+    /// A desk for a job whose checkpointer has just been started.
+    pub fn new(
+        spec: JobSpec,
+        tasks: Arc<RwLock<TaskList>>,
+        complete: bool,
+        checkpointer: Addr<Checkpointer>,
+    ) -> Desk {
+        Desk {
+            spec,
+            opening: Opening::Asked,
+            complete,
+            client: None,
+            client_gone: None,
+            told: None,
+            undelivered: VecDeque::new(),
+            unread: 0,
+            tasks,
+            checkpointer,
+        }
+    }
+
+    /// The job's tasks.
+    pub fn tasks(&self) -> RwLockReadGuard<'_, TaskList> {
+        self.tasks.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The job's tasks, to add some.
+    pub fn tasks_mut(&mut self) -> RwLockWriteGuard<'_, TaskList> {
+        self.tasks.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task's key.
+    pub fn key(&self, task: TaskIndex) -> Bytes {
+        Bytes::copy_from_slice(self.tasks().key(task))
+    }
+
+    /// Gives the writer an order.
+    pub fn write(&self, order: Order) {
+        self.checkpointer.do_send(Write(order));
+    }
+
+    /// Has the checkpoint read, now that all tasks are known.
+    pub fn scan(&mut self) {
+        self.opening = Opening::Scanning;
+        self.write(Order::Scan(Arc::clone(&self.tasks)));
+    }
+
+    /// Whether the client has too much to read.
+    pub fn is_behind(&self) -> bool {
+        self.unread >= UNREAD_BYTES
+    }
+}

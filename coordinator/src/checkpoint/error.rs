@@ -1,0 +1,162 @@
+//! What can go wrong with a checkpoint, one clear line each, with the next step and the exit code.
+
+use std::{io, path::PathBuf};
+
+use shared::checkpoint::{Damage, HeaderError, Inspection, What};
+
+/// How many places of damage a message names.
+const PLACES_SHOWN: usize = 3;
+
+/// Why a checkpoint cannot be used, or not any more.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Bytes that were durable are not as they were written. Nothing was changed.
+    #[error(
+        "checkpoint {path} is damaged ({detail}); it was left as it is: restore a copy, or start anew with --fresh, which keeps it under another name"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what it costs.
+        detail: String,
+        /// All places.
+        damages: Vec<Damage>,
+    },
+    /// It was made by other work.
+    #[error(
+        "checkpoint {path} holds results of `{found}`, not of `{wanted}`: choose another file, go on with this one all the same by --any-work, or set it aside by --fresh"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it was made by.
+        found: String,
+        /// What was to be done.
+        wanted: String,
+    },
+    /// Another process writes to it.
+    #[error("checkpoint {path} is in use by {holder}: wait for it, stop it, or choose another file")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// Host, process, since when.
+        holder: String,
+    },
+    /// It is something else.
+    #[error("{path} is not a checkpoint: choose another file for --checkpoint")]
+    NotACheckpoint {
+        /// The file.
+        path: PathBuf,
+    },
+    /// This version does not know all that is in it.
+    #[error("checkpoint {path} was made by a newer version of maniple ({detail}): install that one")]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// What is new.
+        detail: String,
+    },
+    /// It cannot be opened or read.
+    #[error("failed to open checkpoint {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no room. Nothing is lost, and writing may be tried again.
+    #[error("no room for checkpoint {path}: {source}; make room, then run again")]
+    StorageFull {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The storage failed. What was acknowledged is safe; the file is not touched any more by this process.
+    #[error(
+        "failed to {action} checkpoint {path}: {source}; what was reported as durable is safe: check the disk, then run again"
+    )]
+    StorageFailed {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        action: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl CheckpointError {
+    /// The exit code of a program that ends for this.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CheckpointError::Damaged { .. }
+            | CheckpointError::Foreign { .. }
+            | CheckpointError::InUse { .. }
+            | CheckpointError::NotACheckpoint { .. }
+            | CheckpointError::NewerVersion { .. }
+            | CheckpointError::Unreadable { .. } => 3,
+            CheckpointError::StorageFull { .. } | CheckpointError::StorageFailed { .. } => 4,
+        }
+    }
+
+    /// Whether the same may be tried again on the same file.
+    #[must_use]
+    pub fn may_be_retried(&self) -> bool {
+        matches!(self, CheckpointError::StorageFull { .. })
+    }
+
+    pub(super) fn from_lock(path: PathBuf, source: io::Error) -> CheckpointError {
+        if is_full(&source) {
+            CheckpointError::StorageFull { path, source }
+        } else {
+            CheckpointError::Unreadable { path, source }
+        }
+    }
+
+    pub(super) fn from_header(path: PathBuf, error: HeaderError) -> CheckpointError {
+        match error {
+            HeaderError::NotACheckpoint => CheckpointError::NotACheckpoint { path },
+            HeaderError::Newer(..) => CheckpointError::NewerVersion { path, detail: error.to_string() },
+            HeaderError::TextMode | HeaderError::Damaged => {
+                CheckpointError::Damaged { path, detail: error.to_string(), damages: Vec::new() }
+            }
+        }
+    }
+
+    /// The error of a file in which there is corruption.
+    pub(super) fn from_damages(path: PathBuf, found: Inspection) -> CheckpointError {
+        if let Some(newer) = found.damages.iter().find(|damage| damage.what == What::Newer) {
+            return CheckpointError::NewerVersion { path, detail: newer.to_string() };
+        }
+        let (tasks, more) = found.affected();
+        let shown = found.damages.iter().take(PLACES_SHOWN).map(Damage::to_string);
+        let mut detail = shown.collect::<Vec<_>>().join("; ");
+        if found.damages.len() > PLACES_SHOWN {
+            detail += &format!("; {} more places", found.damages.len() - PLACES_SHOWN);
+        }
+        detail += match (tasks, more) {
+            (0, _) => "; an unknown number of tasks affected".to_owned(),
+            (tasks, true) => format!("; {tasks} or more tasks affected"),
+            (tasks, false) => format!("; {tasks} tasks affected"),
+        }
+        .as_str();
+        CheckpointError::Damaged { path, detail, damages: found.damages }
+    }
+
+    /// The error of something that changes the file.
+    pub(super) fn from_write(path: PathBuf, action: &'static str, source: io::Error) -> CheckpointError {
+        if is_full(&source) {
+            CheckpointError::StorageFull { path, source }
+        } else {
+            CheckpointError::StorageFailed { path, action, source }
+        }
+    }
+}
+
+/// Whether an error says that there is no room, which may change.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

@@ -1,0 +1,123 @@
+//! Which batch goes to which worker, and what is taken back at the tail.
+//!
+//! Every slot is kept one batch ahead ([`AHEAD`]); that is all the credit a worker has, so nothing piles up anywhere.
+
+use std::time::{Duration, Instant};
+
+use shared::{
+    id::{BatchId, JobId, TaskIndex, WorkerId},
+    wire::worker::Batch,
+};
+
+use crate::core::{
+    Core,
+    effect::{Effect, Effects},
+    job::Phase,
+    lease::Lease,
+};
+
+/// Batches that a worker holds for each of its slots: one that runs, one that waits.
+pub const AHEAD: usize = 2;
+/// Bytes of outcomes that may wait for the disk before nothing more is leased.
+pub const UNDURABLE_BYTES: u64 = 64 << 20;
+/// Work that will not last longer than this is not worth taking back.
+const RECALL_WORTH: Duration = Duration::from_millis(20);
+
+impl Core {
+    /// Leases what can be leased, then takes back what idle workers could do sooner.
+    pub(super) fn place(&mut self, now: Instant, out: &mut Effects) {
+        if self.workers.adopting(now) {
+            return;
+        }
+        while let Some((worker, job)) = self.next_placement() {
+            self.grant(worker, job, now, out);
+        }
+        self.recall_for_idle(now, out);
+    }
+
+    /// The worker with the most credit left, and the first job that has something for it.
+    fn next_placement(&self) -> Option<(WorkerId, JobId)> {
+        let waiting: Vec<JobId> = self.order.iter().copied().filter(|job| self.can_lease(*job)).collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let credit = |worker: WorkerId, slots: u16| {
+            (AHEAD * usize::from(slots)).saturating_sub(self.leases.held_by(worker)) as f64
+                / f64::from(slots.max(1))
+        };
+        let mut best: Option<(f64, WorkerId, JobId)> = None;
+        for (id, worker) in self.workers.present() {
+            let credit = credit(id, worker.slots);
+            if credit <= 0.0 || best.is_some_and(|(most, ..)| most >= credit) {
+                continue;
+            }
+            let loads = |job: &&JobId| !self.jobs[*job].unloadable.contains(&id);
+            if let Some(job) = waiting.iter().find(loads) {
+                best = Some((credit, id, *job));
+            }
+        }
+        best.map(|(_, worker, job)| (worker, job))
+    }
+
+    fn can_lease(&self, job: JobId) -> bool {
+        let job = &self.jobs[&job];
+        let room = job.tickets.bytes() < UNDURABLE_BYTES && !job.client_behind;
+        job.phase == Phase::Running && job.table.waiting() > 0 && room
+    }
+
+    fn grant(&mut self, worker: WorkerId, id: JobId, now: Instant, out: &mut Effects) {
+        let (_, slots) = self.workers.count();
+        let job = self.jobs.get_mut(&id).expect("a placement names a job that is there");
+        let size = job.pace.batch_size(job.table.waiting(), slots, job.complete);
+        let cut = job.table.cut(size).expect("a placement names a job with waiting tasks");
+        let attempts: Vec<_> = if job.tries.is_empty() {
+            Vec::new()
+        } else {
+            let tasks = cut.tasks.iter().flat_map(|range| range.tasks());
+            let again = |task: TaskIndex| (task, job.tries.attempt(task));
+            tasks.map(again).filter(|(_, attempt)| *attempt != shared::id::Attempt::FIRST).collect()
+        };
+        self.batches += 1;
+        let batch = BatchId { epoch: self.epoch, number: self.batches };
+        let left = cut.tasks.clone();
+        let lease = Lease { worker, job: id, left, losses: cut.losses, granted: now, recalled: false };
+        self.leases.grant(batch, lease);
+        let batch = Batch { id: batch, job: id, tasks: cut.tasks, attempts };
+        out.push(Effect::Grant { worker, batch });
+    }
+
+    /// Where nothing waits any more and a worker has idle slots, the one with the most ahead gives some back.
+    fn recall_for_idle(&mut self, now: Instant, out: &mut Effects) {
+        if self.order.iter().any(|job| self.can_lease(*job)) {
+            return;
+        }
+        let held = |id: WorkerId| self.leases.held_by(id);
+        let idle: usize = self
+            .workers
+            .present()
+            .map(|(id, worker)| usize::from(worker.slots).saturating_sub(held(id)))
+            .sum();
+        if idle == 0 {
+            return;
+        }
+        let surplus = |(id, worker): (WorkerId, &super::workers::Worker)| {
+            let asked = self.leases.of(id).any(|(_, lease)| lease.recalled);
+            let ahead = held(id).saturating_sub(usize::from(worker.slots));
+            let divisible = self.leases.of(id).any(|(batch, _)| self.leases.left(batch) > 1);
+            (!asked && (ahead > 0 || divisible)).then_some((ahead, id))
+        };
+        let Some((ahead, worker)) = self.workers.present().filter_map(surplus).max() else { return };
+        let long = |(batch, lease): &(BatchId, &Lease)| {
+            let left = self.leases.left(*batch);
+            let expected =
+                self.jobs.get(&lease.job).and_then(|job| job.pace.expected(left)).unwrap_or_default();
+            expected.max(now.saturating_duration_since(lease.granted)) >= RECALL_WORTH
+        };
+        let newest = self.leases.of(worker).rev().filter(long).map(|(batch, _)| batch);
+        let batches: Vec<BatchId> = newest.take(ahead.clamp(1, idle)).collect();
+        if !batches.is_empty() {
+            self.leases.recalled(&batches);
+            out.push(Effect::Recall { worker, batches });
+        }
+    }
+}

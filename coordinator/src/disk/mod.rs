@@ -1,0 +1,83 @@
+//! The seam between the checkpoint and the machine: files, names, the lock, the clock that stamps frames.
+//!
+//! [`Local`] is the real one. In tests there is one in memory that keeps live and durable bytes apart, loses, reorders
+//! and tears what was not synced, and fails the call that it is told to.
+//!
+//! Invariant: no implementation tries a failed sync again, or hides one.
+
+use std::{io, path::Path, path::PathBuf};
+
+use shared::checkpoint::ReadAt;
+
+pub mod civil;
+mod local;
+mod lock;
+#[cfg(test)]
+pub mod memory;
+
+pub use self::local::Local;
+
+/// A file that is read and written in place.
+pub trait DiskFile: ReadAt + Send {
+    /// Writes all of `bytes` at `at`, or some of them and an error.
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes content and length durable.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// Held until it is dropped, or its process ends.
+pub trait Lock: Send {}
+
+/// Why a lock cannot be had.
+#[derive(Debug)]
+pub enum LockError {
+    /// Somebody has it; what they wrote about themselves.
+    Held(String),
+    /// It could not be tried.
+    Failed(io::Error),
+}
+
+/// Where files are.
+pub trait Disk: Send {
+    /// The one name of the file that `path` leads to, which need not exist.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Opens a file to read and write; `None` if there is none.
+    fn open(&self, path: &Path) -> io::Result<Option<Box<dyn DiskFile>>>;
+
+    /// Makes an empty file, whatever was there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Whether something has this name.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// Gives a file another name, in place of what has that.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in the folder of `path` durable.
+    fn sync_folder_of(&self, path: &Path) -> io::Result<()>;
+
+    /// Takes the exclusive lock that belongs to `path`, without waiting.
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>, LockError>;
+
+    /// Now, Unix time in milliseconds.
+    fn unix_ms(&self) -> u64;
+
+    /// Sixteen random bytes.
+    fn random(&self) -> io::Result<[u8; 16]>;
+}
+
+/// `path` with `suffix` behind its name.
+#[must_use]
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,333 @@
+//! The thread that owns one job's files: its tasks in the state directory, its outcomes in the checkpoint.
+//!
+//! It blocks on the disk so that nobody else has to. Orders are carried out in turn; what was recorded is written and
+//! synced together once per flush interval, or earlier when much has gathered. The order is always append, sync,
+//! then tell. It knows no actor: answers go to a closure.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, RwLock,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use shared::{
+    id::{Attempt, TaskIndex, TaskRange, push_task},
+    job::{Existing, JobSpec},
+    msgpack,
+    outcome::Failure,
+    tasks::TaskList,
+    wire::client::{StopCause, Stopped, Summary},
+};
+
+use crate::{
+    checkpoint::{CheckpointError, CheckpointFile, Recorded},
+    core::ticket::Ticket,
+    shelf::{replace, write_durably},
+};
+
+/// Buffered bytes that are written without waiting for the flush interval.
+const WRITE_AT: usize = 8 << 20;
+/// How often a full disk is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(250);
+/// How long a full disk is waited for before the job is stopped.
+pub const FULL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a writer is told to do.
+pub enum Order {
+    /// More keys, one behind the other.
+    Keys(Bytes),
+    /// That was all: so many.
+    KeysComplete(u64),
+    /// All tasks are in the list: find out which of them have an outcome in the checkpoint.
+    Scan(Arc<RwLock<TaskList>>),
+    /// Outcomes.
+    Record(Recording),
+    /// Bring the checkpoint to an orderly end.
+    Close,
+    /// The job has ended like this.
+    Ended(Box<Summary>),
+}
+
+/// Outcomes to be recorded together.
+pub struct Recording {
+    /// Acknowledged by this.
+    pub ticket: Ticket,
+    /// How many values.
+    pub count: u32,
+    /// The keys of the values, one behind the other.
+    pub keys: Bytes,
+    /// The values, one behind the other.
+    pub values: Bytes,
+    /// Which of them (counted from 0) an attempt has given that was not the first.
+    pub attempts: Vec<(u32, Attempt)>,
+    /// Tasks without one.
+    pub failures: Vec<(Bytes, Failure)>,
+}
+
+/// What a writer answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// The checkpoint is open, and there is nothing in it: work can begin.
+    Opened,
+    /// There is a checkpoint: work can begin after a scan, when all tasks are known.
+    NeedsTasks,
+    /// The scan: tasks that have a value already.
+    Scanned(Vec<TaskRange>),
+    /// All keys are durable.
+    Stored,
+    /// Something for the user to read.
+    Note(String),
+    /// What came with this ticket and before is durable.
+    Durable(Ticket),
+    /// The checkpoint is closed.
+    Closed,
+    /// The job cannot go on. Later orders are ignored but for closing.
+    Failed(Stopped),
+}
+
+/// One job's files.
+pub struct Writer<A> {
+    spec: JobSpec,
+    dir: Option<PathBuf>,
+    answer: A,
+    file: Option<CheckpointFile>,
+    failed: bool,
+    unwritten: Option<Ticket>,
+    due: Option<Instant>,
+    full_since: Option<Instant>,
+}
+
+impl<A: FnMut(Answer)> Writer<A> {
+    /// A writer for this job. `dir` is the job's place in the state directory.
+    pub fn new(spec: JobSpec, dir: Option<PathBuf>, answer: A) -> Writer<A> {
+        Writer { spec, dir, answer, file: None, failed: false, unwritten: None, due: None, full_since: None }
+    }
+
+    /// Carries out orders until nobody can give any more.
+    pub fn run(mut self, orders: &Receiver<Order>) {
+        self.begin();
+        loop {
+            let order = match self.due {
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
+            };
+            match order {
+                Ok(order) => self.carry_out(order),
+                Err(RecvTimeoutError::Timeout) => self.flush(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.file.as_ref().is_some_and(|file| file.buffered_bytes() >= WRITE_AT)
+                && self.full_since.is_none()
+            {
+                self.flush();
+            }
+        }
+        self.flush();
+    }
+
+    fn begin(&mut self) {
+        if let Some(dir) = &self.dir
+            && let Err(error) = keep_spec(dir, &self.spec)
+        {
+            let message = format!("failed to keep the job in {}: {error}", dir.display());
+            return self.fail(StopCause::Storage, message);
+        }
+        let Some(checkpoint) = &self.spec.checkpoint else { return (self.answer)(Answer::Opened) };
+        let is_new = std::fs::metadata(&checkpoint.path).map_or(true, |file| file.len() == 0);
+        if is_new || checkpoint.existing == Existing::SetAside {
+            if self.open(&mut |_, _, _| {}) {
+                (self.answer)(Answer::Opened);
+            }
+        } else {
+            (self.answer)(Answer::NeedsTasks);
+        }
+    }
+
+    fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> bool {
+        let Some(checkpoint) = &mut self.spec.checkpoint else { return true };
+        let identity = self.spec.work.identity();
+        match CheckpointFile::open(&checkpoint.path, &identity, checkpoint.existing, visit) {
+            Ok((file, notes)) => {
+                self.file = Some(file);
+                notes.into_iter().for_each(|note| (self.answer)(Answer::Note(note)));
+                // A restart goes on from the new file instead of setting it aside, too.
+                if checkpoint.existing == Existing::SetAside {
+                    checkpoint.existing = Existing::Resume;
+                    if let Some(dir) = &self.dir
+                        && let Err(error) = keep_spec(dir, &self.spec)
+                    {
+                        tracing::warn!(%error, "failed to keep the job");
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                self.fail_with(&error);
+                false
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Keys(keys) => self.keep_keys(&keys),
+            Order::KeysComplete(count) => self.keys_complete(count),
+            Order::Scan(tasks) => self.scan(&tasks),
+            Order::Record(recording) => self.record(recording),
+            Order::Close => self.close(),
+            Order::Ended(summary) => {
+                if let Some(dir) = &self.dir
+                    && let Err(error) = keep_end(dir, &summary)
+                {
+                    tracing::warn!(job = %self.spec.id, %error, "failed to keep the end of a job");
+                }
+            }
+        }
+    }
+
+    fn keep_keys(&mut self, keys: &[u8]) {
+        let Some(dir) = &self.dir else { return };
+        let append = || -> std::io::Result<()> {
+            use std::io::Write as _;
+            let mut file = std::fs::OpenOptions::new().append(true).create(true).open(dir.join("tasks"))?;
+            file.write_all(keys)
+        };
+        if let Err(error) = append() {
+            let message = format!("failed to keep the tasks in {}: {error}", dir.display());
+            self.fail(StopCause::Storage, message);
+        }
+    }
+
+    fn keys_complete(&mut self, count: u64) {
+        if let Some(dir) = &self.dir {
+            let seal = || -> std::io::Result<()> {
+                let file = std::fs::OpenOptions::new().append(true).create(true).open(dir.join("tasks"))?;
+                file.sync_all()?;
+                write_durably(&dir.join("complete"), count.to_string().as_bytes())
+            };
+            if let Err(error) = seal() {
+                let message = format!("failed to keep the tasks in {}: {error}", dir.display());
+                return self.fail(StopCause::Storage, message);
+            }
+        }
+        (self.answer)(Answer::Stored);
+    }
+
+    fn scan(&mut self, tasks: &RwLock<TaskList>) {
+        let tasks = tasks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut has_value = vec![false; tasks.len() as usize];
+        let opened = self.open(&mut |recorded, keys, _| {
+            for key in msgpack::values(keys).map_while(Result::ok) {
+                if let Some(task) = tasks.find(key) {
+                    has_value[task.0 as usize] = recorded == Recorded::Values;
+                }
+            }
+        });
+        if opened {
+            let mut values = Vec::new();
+            for (task, _) in has_value.iter().enumerate().filter(|(_, has_value)| **has_value) {
+                push_task(&mut values, TaskIndex(task as u32));
+            }
+            (self.answer)(Answer::Scanned(values));
+        }
+    }
+
+    fn record(&mut self, recording: Recording) {
+        if self.failed {
+            return;
+        }
+        let Some(file) = &mut self.file else { return (self.answer)(Answer::Durable(recording.ticket)) };
+        let push = |file: &mut CheckpointFile| {
+            if recording.count > 0 {
+                file.push_values(&recording.keys, &recording.values, recording.count, &recording.attempts)?;
+            }
+            recording.failures.iter().try_for_each(|(key, failure)| file.push_failure(key, failure))
+        };
+        if let Err(error) = push(file) {
+            let message =
+                format!("a worker reported values that cannot be kept: {error}; is it of another version?");
+            return self.fail(StopCause::Internal, message);
+        }
+        self.unwritten = Some(recording.ticket);
+        let flush = self.spec.checkpoint.as_ref().map_or(Duration::ZERO, |checkpoint| checkpoint.flush);
+        self.due.get_or_insert_with(|| Instant::now() + flush);
+    }
+
+    /// Writes and syncs what has gathered, then tells.
+    fn flush(&mut self) {
+        self.due = None;
+        let (Some(ticket), Some(file)) = (self.unwritten, &mut self.file) else { return };
+        match file.write().and_then(|()| file.sync()) {
+            Ok(()) => {
+                self.unwritten = None;
+                if self.full_since.take().is_some() {
+                    (self.answer)(Answer::Note("there is space again for the checkpoint; going on".into()));
+                }
+                (self.answer)(Answer::Durable(ticket));
+            }
+            Err(error) if error.may_be_retried() => self.wait_for_space(&error),
+            Err(error) => self.fail_with(&error),
+        }
+    }
+
+    fn wait_for_space(&mut self, error: &CheckpointError) {
+        let now = Instant::now();
+        match self.full_since {
+            None => {
+                let patience = FULL_PATIENCE.as_secs();
+                (self.answer)(Answer::Note(format!("{error}; waiting up to {patience} s for space")));
+                self.full_since = Some(now);
+            }
+            Some(since) if now - since >= FULL_PATIENCE => return self.fail_with(error),
+            Some(_) => {}
+        }
+        self.due = Some(now + FULL_RETRY);
+    }
+
+    fn close(&mut self) {
+        while self.unwritten.is_some() && !self.failed {
+            self.flush();
+            if let Some(due) = self.due {
+                std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+            }
+        }
+        if let Some(file) = self.file.take()
+            && !self.failed
+            && let Err(error) = file.close()
+        {
+            self.fail_with(&error);
+        }
+        (self.answer)(Answer::Closed);
+    }
+
+    fn fail_with(&mut self, error: &CheckpointError) {
+        let why = if error.exit_code() == 4 { StopCause::Storage } else { StopCause::Checkpoint };
+        self.fail(why, error.to_string());
+    }
+
+    fn fail(&mut self, why: StopCause, message: String) {
+        self.failed = true;
+        self.unwritten = None;
+        self.due = None;
+        (self.answer)(Answer::Failed(Stopped { why, message }));
+    }
+}
+
+fn keep_spec(dir: &std::path::Path, spec: &JobSpec) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let bytes = rmp_serde::to_vec_named(spec).map_err(std::io::Error::other)?;
+    write_durably(&dir.join("spec"), &bytes)
+}
+
+fn keep_end(dir: &std::path::Path, summary: &Summary) -> std::io::Result<()> {
+    let bytes = rmp_serde::to_vec_named(summary).map_err(std::io::Error::other)?;
+    replace(&dir.join("summary"), &bytes)?;
+    std::fs::remove_file(dir.join("tasks")).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
+}

@@ -1,0 +1,232 @@
+//! Judges a file as a whole: what it holds, and whether what is wrong with it is the trace of a crash or corruption.
+//!
+//! Two passes: the first finds how much of the file was durable once (*witnessed*), the second reads keys, and bodies
+//! where asked or where no later frame witnesses them. It changes nothing and remembers no frame.
+//!
+//! Invariant: what is visited, if there is no corruption, is exactly what lies before [`Inspection::end`].
+
+use std::{io, ops::Range};
+
+use super::{
+    Damage, FileHeader, FrameAt, Head, HeaderError, Kind, ReadAt, Scanner, Step, Totals, What,
+    head::{HeadError, Layout},
+    read::are_values,
+    show,
+};
+use crate::msgpack;
+
+/// How much of a file is checked. What no later frame witnesses is always checked wholly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// That each frame is there.
+    Heads,
+    /// Their keys too.
+    Keys,
+    /// Every byte.
+    All,
+}
+
+/// What a file is found to be.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Its header.
+    pub header: Result<FileHeader, HeaderError>,
+    /// What it holds, as far as it can be read.
+    pub totals: Totals,
+    /// When the last frame was written, Unix time in milliseconds.
+    pub last_at: Option<u64>,
+    /// So much of it was durable once.
+    pub witnessed: u64,
+    /// Where the next frame belongs: the end of the last one that is relied upon.
+    pub end: u64,
+    /// Its length when it was inspected; what lies behind `end` is the trace of a crash.
+    pub len: u64,
+    /// The number of the next frame.
+    pub next_sequence: u64,
+    /// Whether the last writer ended in order.
+    pub closed: bool,
+    /// Corruption, in the order of the file.
+    pub damages: Vec<Damage>,
+}
+
+/// A sound frame whose keys were read, or a sound frame that has none.
+pub struct Visit<'a> {
+    /// Where it is.
+    pub frame: FrameAt,
+    /// What it holds.
+    pub head: &'a Head,
+    /// Its keys, one behind the other; empty with [`Depth::Heads`].
+    pub keys: &'a [u8],
+}
+
+/// Inspects a file, showing each sound frame to `visit` in order.
+pub fn inspect<S: ReadAt + ?Sized>(
+    source: &S,
+    depth: Depth,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> io::Result<Inspection> {
+    let len = source.len()?;
+    let header = read_header(source, len)?;
+    let (start, tag) = match &header {
+        Ok((header, start)) => (*start, Some(header.tag())),
+        Err(_) => (0, None),
+    };
+    let mut inspection = Inspection {
+        header: header.map(|(header, _)| header),
+        totals: Totals::default(),
+        last_at: None,
+        witnessed: start,
+        end: start,
+        len,
+        next_sequence: 0,
+        closed: false,
+        damages: Vec::new(),
+    };
+    let scanner = || Scanner::new(source, start, len, tag);
+    inspection.witnessed = witnessed(scanner(), start)?;
+    inspection.walk(scanner(), depth, visit)?;
+    Ok(inspection)
+}
+
+fn witnessed<S: ReadAt + ?Sized>(mut scanner: Scanner<'_, S>, start: u64) -> io::Result<u64> {
+    let mut witnessed = start;
+    while let Some(step) = scanner.step()? {
+        if let Step::Frame(frame) = step {
+            witnessed = witnessed.max(frame.header.durable);
+        }
+    }
+    Ok(witnessed)
+}
+
+/// The header of a file, and where its frames begin.
+pub fn read_header<S: ReadAt + ?Sized>(
+    source: &S,
+    len: u64,
+) -> io::Result<Result<(FileHeader, u64), HeaderError>> {
+    let mut start = [0; 24];
+    let filled = source.read_at(0, &mut start)?;
+    Ok(match FileHeader::len_from(&start[..filled]) {
+        Err(error) => Err(error),
+        Ok(header_len) if header_len > len => Err(HeaderError::Damaged),
+        Ok(header_len) => {
+            let mut bytes = vec![0; header_len as usize];
+            let filled = source.read_at(0, &mut bytes)?;
+            FileHeader::decode(&bytes[..filled])
+        }
+    })
+}
+
+impl Inspection {
+    /// The trace of a crash behind what is relied upon, if there is one.
+    #[must_use]
+    pub fn tail(&self) -> Option<Range<u64>> {
+        (self.damages.is_empty() && self.end < self.len).then_some(self.end..self.len)
+    }
+
+    /// How many tasks are known to be concerned by corruption, and whether there may be more.
+    #[must_use]
+    pub fn affected(&self) -> (u64, bool) {
+        let known = self.damages.iter().map(|damage| match damage.what {
+            What::Keys(rows) | What::Outcomes(rows, _) => u64::from(rows),
+            What::Torn | What::NoFrame(_) | What::Gap(_) | What::Malformed | What::Newer => 0,
+        });
+        let unknown =
+            self.damages.iter().any(|damage| !matches!(damage.what, What::Keys(_) | What::Outcomes(..)));
+        (known.sum(), unknown)
+    }
+
+    fn walk<S: ReadAt + ?Sized>(
+        &mut self,
+        mut scanner: Scanner<'_, S>,
+        depth: Depth,
+        visit: &mut dyn FnMut(Visit<'_>),
+    ) -> io::Result<()> {
+        while let Some(step) = scanner.step()? {
+            let damage = match step {
+                Step::Damage(damage) => damage,
+                Step::Frame(frame) => match self.check(&mut scanner, &frame, depth, visit)? {
+                    None => continue,
+                    Some(damage) => damage,
+                },
+            };
+            let crash = damage.frame >= self.witnessed && damage.what.is_left_by_a_crash();
+            if crash && self.damages.is_empty() {
+                return Ok(());
+            }
+            self.closed = false;
+            self.damages.push(damage);
+        }
+        Ok(())
+    }
+
+    /// Checks a frame as deep as asked and counts it; what is wrong with it otherwise.
+    fn check<S: ReadAt + ?Sized>(
+        &mut self,
+        scanner: &mut Scanner<'_, S>,
+        frame: &FrameAt,
+        depth: Depth,
+        visit: &mut dyn FnMut(Visit<'_>),
+    ) -> io::Result<Option<Damage>> {
+        let wrong = |range: Range<u64>, what: What| Ok(Some(Damage { frame: frame.offset, range, what }));
+        let whole = frame.offset..frame.end();
+        let head = match scanner.head(frame)? {
+            Ok(head) => head,
+            Err(HeadError::Newer) => return wrong(whole, What::Newer),
+            Err(HeadError::Malformed) => return wrong(whole, What::Malformed),
+        };
+        let wholly = depth == Depth::All || frame.end() > self.witnessed;
+        let rows = head.rows();
+        if wholly && let Some((index, bad)) = bad_outcomes(scanner, frame, &head)? {
+            let keys = scanner.blob(frame, &head.blobs[0])?;
+            let first = keys.into_iter().flat_map(msgpack::values).take(3).flatten().map(show::key).collect();
+            let range = frame.range(&head.blobs[index]);
+            return wrong(range, if bad { What::Outcomes(rows, first) } else { What::Malformed });
+        }
+        let keys = match head.blobs.first() {
+            Some(blob) if rows > 0 && (wholly || depth >= Depth::Keys) => match scanner.blob(frame, blob)? {
+                Some(keys) if are_values(keys, rows) => keys,
+                Some(_) => return wrong(whole, What::Malformed),
+                None => return wrong(frame.range(blob), What::Keys(rows)),
+            },
+            _ => &[],
+        };
+        visit(Visit { frame: *frame, head: &head, keys });
+        self.count(frame, &head);
+        Ok(None)
+    }
+
+    fn count(&mut self, frame: &FrameAt, head: &Head) {
+        let rows = u64::from(head.rows());
+        match head.kind {
+            Kind::Values { .. } => self.totals.values += rows,
+            Kind::Failures { .. } => self.totals.failures += rows,
+            Kind::Close(_) | Kind::Optional => {}
+        }
+        self.totals.frames += 1;
+        self.last_at = Some(head.at);
+        self.closed = matches!(head.kind, Kind::Close(_));
+        self.end = frame.end();
+        self.next_sequence = frame.header.sequence.saturating_add(1);
+    }
+}
+
+/// The first blob behind the keys that is not as it should be, and whether that is its checksum.
+fn bad_outcomes<S: ReadAt + ?Sized>(
+    scanner: &mut Scanner<'_, S>,
+    frame: &FrameAt,
+    head: &Head,
+) -> io::Result<Option<(usize, bool)>> {
+    let listed = match &head.kind {
+        Kind::Values { layout: Layout::MessagePack, .. } | Kind::Failures { .. } => true,
+        Kind::Values { layout: Layout::Columns { .. }, .. } | Kind::Close(_) | Kind::Optional => false,
+    };
+    let keys = usize::from(head.rows() > 0);
+    for (index, blob) in head.blobs.iter().enumerate().skip(keys) {
+        match scanner.blob(frame, blob)? {
+            None => return Ok(Some((index, true))),
+            Some(bytes) if listed && !are_values(bytes, head.rows()) => return Ok(Some((index, false))),
+            Some(_) => {}
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,53 @@
+//! A moving window over something that can be read: many small reads, one behind the other, cost few large ones.
+
+use std::io;
+
+use super::ReadAt;
+
+/// What is read at once, unless more is asked for.
+const WINDOW: usize = 128 << 10;
+
+/// A window over a source.
+pub struct Window<'a, S: ?Sized> {
+    source: &'a S,
+    start: u64,
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl<'a, S: ReadAt + ?Sized> Window<'a, S> {
+    /// A window that has read nothing yet.
+    pub fn new(source: &'a S) -> Window<'a, S> {
+        Window { source, start: 0, bytes: Vec::new(), filled: 0 }
+    }
+
+    /// `len` bytes from `at` on; fewer only where the source ends.
+    ///
+    /// Memory for `len` is taken, so the caller has compared it with the length of the source.
+    pub fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+        let inside = at
+            .checked_sub(self.start)
+            .and_then(|skip| usize::try_from(skip).ok())
+            .filter(|skip| skip.checked_add(len).is_some_and(|end| end <= self.filled));
+        let skip = match inside {
+            Some(skip) => skip,
+            None => {
+                self.fill(at, len)?;
+                0
+            }
+        };
+        let end = self.filled.min(skip + len);
+        Ok(&self.bytes[skip..end])
+    }
+
+    fn fill(&mut self, at: u64, len: usize) -> io::Result<()> {
+        let len = len.max(WINDOW);
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        self.filled = 0;
+        self.filled = self.source.read_at(at, &mut self.bytes[..len])?;
+        self.start = at;
+        Ok(())
+    }
+}

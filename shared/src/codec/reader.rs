@@ -1,0 +1,73 @@
+//! The reading half of a connection: bytes in, frames out.
+//!
+//! It deliberately does not know what kind of stream it reads.
+//!
+//! Invariants: `next` may be cancelled at any await without losing a byte; between frames the reader owns at most
+//! [`KEEP`] bytes of memory, however large the last frame was.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::{CodecError, Frame, Limits, decode};
+
+/// The least room that a read is given, so that many small frames come with one read.
+const READ: usize = 64 << 10;
+
+/// With less room than this, a read would not be worth its system call.
+const ROOM: usize = 4 << 10;
+
+/// The largest buffer that is used again after its frame was handed out.
+pub(super) const KEEP: usize = 1 << 20;
+
+/// Reads frames from `R`.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    inner: R,
+    pub(super) buf: BytesMut,
+    limits: Limits,
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    pub fn new(inner: R, limits: Limits) -> Self {
+        FrameReader { inner, buf: BytesMut::new(), limits }
+    }
+
+    /// From the next frame on, other limits hold.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The next frame; `None` when the stream ended between two frames. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`CodecError::Oversized`], [`CodecError::Truncated`], [`CodecError::Io`]; each ends the connection.
+    pub async fn next(&mut self) -> Result<Option<Frame>, CodecError> {
+        loop {
+            if let Some((head, payload)) = decode(&mut self.buf, self.limits)? {
+                self.let_go(head.len() + payload.len());
+                return Ok(Some(Frame { head, payload }));
+            }
+            // `decode` has made room for the rest of a frame that has begun. A long one is left with just that: more
+            // room would mean to move it.
+            let len = self.buf.len();
+            if len < ROOM && self.buf.capacity() - len < ROOM {
+                self.buf.reserve(READ);
+            }
+            if self.inner.read_buf(&mut self.buf).await? == 0 {
+                return if self.buf.is_empty() { Ok(None) } else { Err(CodecError::Truncated) };
+            }
+        }
+    }
+
+    /// Leaves a large buffer to the frame that was cut from it.
+    fn let_go(&mut self, frame: usize) {
+        if frame > KEEP {
+            self.buf = BytesMut::from(&self.buf[..]);
+        }
+    }
+
+    /// What the frames are read from.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+}

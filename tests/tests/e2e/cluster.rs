@@ -1,0 +1,94 @@
+//! A coordinator and some workers on loopback, over TLS.
+
+use maniple_tests::{Program, Scratch, outcomes, outcomes::values_by_number};
+use nix::sys::signal::Signal;
+
+/// See the module.
+pub struct Cluster<'a> {
+    scratch: &'a Scratch,
+    listen: String,
+    pub coordinator: Option<Program>,
+    pub workers: Vec<Program>,
+}
+
+impl<'a> Cluster<'a> {
+    /// Starts a coordinator, and a worker with so many processes for each of `slots`.
+    pub fn start(scratch: &'a Scratch, slots: &[u32]) -> Cluster<'a> {
+        let listen = "127.0.0.1:0".to_owned();
+        let mut cluster = Cluster { scratch, listen, coordinator: None, workers: Vec::new() };
+        cluster.start_coordinator();
+        slots.iter().for_each(|slots| cluster.start_worker(*slots));
+        cluster
+    }
+
+    /// Starts the coordinator, on the same port as before if there was one.
+    pub fn start_coordinator(&mut self) {
+        let args = format!("coordinator --listen {} --access-dir access --log info", self.listen);
+        let coordinator = self.scratch.start(&args);
+        let line = coordinator.wait_for("listening on ");
+        self.listen = line.rsplit(' ').next().expect("an address").to_owned();
+        self.coordinator = Some(coordinator);
+    }
+
+    /// Starts a worker with so many processes.
+    pub fn start_worker(&mut self, slots: u32) {
+        let args = format!("worker --access-file access/worker.access -j {slots} --log info");
+        self.workers.push(self.scratch.start(&args));
+    }
+
+    /// `kill -9` of the coordinator.
+    pub fn kill_coordinator(&mut self) -> Program {
+        let mut coordinator = self.coordinator.take().expect("it runs");
+        coordinator.kill();
+        coordinator
+    }
+
+    /// Ends everything in order.
+    pub fn stop(mut self) {
+        for worker in self.workers.drain(..) {
+            worker.signal(Signal::SIGTERM);
+            worker.wait().expect_code(143);
+        }
+        if let Some(coordinator) = self.coordinator.take() {
+            coordinator.signal(Signal::SIGTERM);
+            coordinator.wait().expect_code(143);
+        }
+    }
+}
+
+#[test]
+fn a_worker_may_come_late_and_a_detached_job_goes_on_without_its_client() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "def f(n):\n    return n + 1\n");
+    scratch.numbers("tasks.jsonl", 0..500);
+    let mut cluster = Cluster::start(&scratch, &[]);
+    scratch
+        .run("submit --access-file access/client.access f:f --tasks tasks.jsonl --checkpoint c.checkpoint --detach")
+        .expect_code(0);
+    cluster.start_worker(2);
+    cluster.coordinator.as_ref().expect("it runs").wait_for("a job has ended");
+    assert_eq!(values_by_number(&outcomes(&scratch.file("c.checkpoint"))).len(), 500);
+    cluster.stop();
+}
+
+#[test]
+fn two_jobs_share_a_cluster() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "def f(n):\n    return n\ndef g(n):\n    return -n\n");
+    scratch.numbers("tasks.jsonl", 0..300);
+    let cluster = Cluster::start(&scratch, &[1, 1]);
+    let submit = |function: &str| {
+        scratch.start(&format!(
+            "submit --access-file access/client.access f:{function} --tasks tasks.jsonl --checkpoint {function}.checkpoint"
+        ))
+    };
+    let (f, g) = (submit("f"), submit("g"));
+    f.wait().expect_code(0);
+    g.wait().expect_code(0);
+    for (name, sign) in [("f", 1), ("g", -1)] {
+        let values = values_by_number(&outcomes(&scratch.file(&format!("{name}.checkpoint"))));
+        assert_eq!(values.len(), 300);
+        assert!(values.iter().all(|(n, value)| value.as_i64() == Some(*n as i64 * sign)));
+    }
+    cluster.stop();
+}

@@ -1,0 +1,94 @@
+//! A command per task.
+
+use maniple_tests::{Program, Scratch, outcomes, outcomes::json};
+
+fn seq(count: u32) -> String {
+    (1..=count).map(|number| format!("{number}\n")).collect()
+}
+
+fn double(scratch: &Scratch, count: u32, more: &[&str]) -> Program {
+    scratch.write("seq", seq(count));
+    let mut command = scratch.command("run --tasks - -j 2");
+    command.args(more).args(["--", "sh", "-c", "echo $(( {} * 2 ))"]);
+    command.stdin(std::fs::File::open(scratch.file("seq")).expect("just written"));
+    Program::start(command)
+}
+
+#[test]
+fn two_thousand_commands_give_their_outputs() {
+    let scratch = Scratch::new();
+    let ended = double(&scratch, 2000, &[]).wait().expect_code(0);
+    let mut outputs: Vec<u32> = ended.stdout.lines().map(|line| line.parse().expect("a number")).collect();
+    outputs.sort_unstable();
+    assert_eq!(outputs, (1..=2000).map(|number| number * 2).collect::<Vec<_>>());
+}
+
+#[test]
+fn commands_are_kept_and_resumed_like_any_task() {
+    let scratch = Scratch::new();
+    let more = ["--checkpoint", "c.checkpoint", "--json"];
+    let first = double(&scratch, 100, &more).wait().expect_code(0).json();
+    let second = double(&scratch, 120, &more).wait().expect_code(0).json();
+    assert_eq!(
+        (first["done"].as_u64(), second["done"].as_u64(), second["skipped"].as_u64()),
+        (Some(100), Some(20), Some(100))
+    );
+    let outcomes = outcomes(&scratch.file("c.checkpoint"));
+    assert_eq!(outcomes.len(), 120);
+    for (key, outcome) in outcomes {
+        let number: u32 = json(&key).as_str().expect("text").parse().expect("a number");
+        let value = json(&outcome.expect("a value"));
+        assert_eq!(value["stdout"], format!("{}\n", number * 2));
+        assert_eq!(value["stderr"], "");
+    }
+}
+
+#[test]
+fn fields_take_their_places() {
+    let scratch = Scratch::new();
+    scratch.write("t.csv", "date,code\n20240101,000001\n20240102,600000\n");
+    let mut command = scratch.command("run -j 1 --tasks t.csv");
+    command.args(["--", "printf", "%s|%s|%s|%s\\n", "{1}", "{code}", "{}", "{unknown}"]);
+    let ended = Program::start(command).wait().expect_code(0);
+    let mut lines: Vec<&str> = ended.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2, "{}", ended.stdout);
+    assert!(lines[0].starts_with("20240101|000001|"), "{}", lines[0]);
+}
+
+#[test]
+fn a_failing_command_tells_its_story() {
+    let scratch = Scratch::new();
+    scratch.write("t.txt", "0\n3\nkill\nsleep\n");
+    let script = "case $0 in kill) kill -9 $$;; sleep) sleep 100;; *) echo out; echo err >&2; exit $0;; esac";
+    let mut command =
+        scratch.command("run -j 2 --tasks t.txt --json --timeout 0.5 --checkpoint c.checkpoint");
+    command.args(["--", "sh", "-c", script, "{}"]);
+    let ended = Program::start(command).wait().expect_code(1);
+    let summary = ended.json();
+    assert_eq!((summary["done"].as_u64(), summary["failed"].as_u64()), (Some(1), Some(3)));
+    let outcomes = outcomes(&scratch.file("c.checkpoint"));
+    let failure = |name: &str| {
+        let found = outcomes.iter().find(|(key, _)| json(key) == name).expect("the task is there");
+        found.1.clone().expect_err("it has failed")
+    };
+    assert_eq!(failure("3").cause.to_string(), "exit code 3");
+    assert_eq!((failure("3").stdout.as_str(), failure("3").stderr.as_str()), ("out\n", "err\n"));
+    assert_eq!(
+        (failure("kill").cause.to_string().as_str(), failure("kill").attempt.0),
+        ("signal 9 (SIGKILL)", 4)
+    );
+    assert_eq!(failure("sleep").cause.to_string(), "timeout after 0.5 s");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command("run -j 1 --tasks - --json");
+    command.args(["--", "no-such-program", "{}"]);
+    scratch.write("in", "a\n");
+    command.stdin(std::fs::File::open(scratch.file("in")).expect("just written"));
+    let ended = Program::start(command).wait().expect_code(1);
+    let text = ended.json().to_string();
+    assert!(text.contains("no-such-program"), "{text}");
+}

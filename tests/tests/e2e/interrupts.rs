@@ -1,0 +1,88 @@
+//! Ctrl-C once, twice, and the other signals: what is done is kept, what is left is said, nothing stays behind.
+
+use maniple_tests::{Program, Scratch, outcomes};
+use nix::sys::signal::Signal;
+
+const SLOW: &str = "import time\ndef f(n):\n    open(f'began{n}', 'w').close()\n    time.sleep(1000 if n == 3 else 0.2)\n    return n\n";
+
+fn started(args: &str) -> (Scratch, Program) {
+    let scratch = Scratch::new();
+    scratch.write("f.py", SLOW);
+    scratch.numbers("tasks.jsonl", 0..1_000);
+    let run = scratch.start(&format!("run f:f --tasks tasks.jsonl --checkpoint c.checkpoint {args}"));
+    scratch.wait_for_file("began3", &run);
+    (scratch, run)
+}
+
+#[test]
+fn the_first_interrupt_lets_running_tasks_end_within_the_grace() {
+    let (scratch, run) = started("-j 2 --grace 1 --json");
+    run.signal(Signal::SIGINT);
+    let ended = run.wait().expect_code(130);
+    let summary = ended.json();
+    let kept = outcomes(&scratch.file("c.checkpoint"));
+    assert_eq!(summary["done"].as_u64(), Some(kept.len() as u64));
+    assert!(kept.len() >= 3 && kept.len() < 20, "{} outcomes", kept.len());
+    assert!(ended.stderr.contains("stopping"), "{}", ended.stderr);
+    assert!(
+        !kept.contains_key(&rmp_serde::to_vec(&(3u64,)).expect("memory")),
+        "task 3 was given up, not failed"
+    );
+    scratch.assert_nothing_left();
+}
+
+#[test]
+fn the_second_interrupt_stops_at_once() {
+    let (scratch, run) = started("-j 2 --grace 1000");
+    run.signal(Signal::SIGINT);
+    run.wait_for("stopping");
+    run.signal(Signal::SIGINT);
+    let ended = run.wait().expect_code(130);
+    assert!(ended.stderr.contains("c.checkpoint"), "it says how to go on:\n{}", ended.stderr);
+    scratch.assert_nothing_left();
+}
+
+#[test]
+fn sigterm_is_told_by_the_exit_code() {
+    let (scratch, run) = started("-j 2 --grace 0");
+    run.signal(Signal::SIGTERM);
+    run.wait().expect_code(143);
+    scratch.assert_nothing_left();
+}
+
+#[test]
+fn an_interrupt_from_the_terminal_reaches_the_whole_group_and_counts_once() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", SLOW);
+    scratch.numbers("tasks.jsonl", 0..50);
+    let mut command =
+        scratch.command("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --grace 1000");
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let run = Program::start(command);
+    scratch.wait_for_file("began3", &run);
+    let group = nix::unistd::Pid::from_raw(run.pid());
+    nix::sys::signal::killpg(group, Signal::SIGINT).expect("it lives");
+    run.wait_for("stopping");
+    let mut run = run;
+    assert!(!run.has_ended(), "task 3 is still waited for");
+    nix::sys::signal::killpg(group, Signal::SIGINT).expect("it lives");
+    run.wait().expect_code(130);
+    scratch.assert_nothing_left();
+}
+
+#[test]
+fn a_closed_standard_output_is_no_error() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "def f(n):\n    return n\n");
+    scratch.numbers("tasks.jsonl", 0..20_000);
+    let mut shell = std::process::Command::new("sh");
+    let run = format!(
+        "{} run -j 2 f:f --tasks tasks.jsonl | head -n 2",
+        maniple_tests::binary::maniple().display()
+    );
+    shell.args(["-c", &run]);
+    scratch.prepare(&mut shell);
+    let ended = Program::start(shell).wait().expect_code(0);
+    assert_eq!(ended.stdout.lines().count(), 2);
+    assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
+}

@@ -1,0 +1,11 @@
+//! The main job from outside: the real binary, real processes, real faults. A module per concern.
+
+mod bad_input;
+mod cluster;
+mod commands;
+mod hostile;
+mod interrupts;
+mod kills;
+mod main_job;
+mod panics;
+mod poison;

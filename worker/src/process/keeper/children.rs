@@ -1,0 +1,68 @@
+//! The processes that the engine asked for and that are not reaped yet.
+//!
+//! It knows nothing of strays (descendants that became the keeper's children): those are merely reaped. Invariant: the
+//! two maps mirror each other, and every pid in them belongs to a child of ours that is alive or a zombie.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+
+use crate::process::event::{Exit, ExitStatus, KeeperEvent, Ticket};
+use crate::process::procfs::Process;
+use crate::process::{kill, sys};
+
+#[derive(Default)]
+pub(super) struct Children {
+    by_ticket: HashMap<Ticket, Pid>,
+    by_pid: HashMap<Pid, Ticket>,
+}
+
+impl Children {
+    pub(super) fn add(&mut self, ticket: Ticket, pid: Pid) {
+        self.by_ticket.insert(ticket, pid);
+        self.by_pid.insert(pid, ticket);
+    }
+
+    /// Reaps a child that has ended. Its process group goes first: while the leader is a zombie, the group's number
+    /// cannot mean another.
+    pub(super) fn reap(&self, pid: Pid) -> Option<(i32, libc::rusage)> {
+        if self.by_pid.contains_key(&pid) {
+            // It fails if no member is left, which is what is wanted.
+            let _ = signal::killpg(pid, Signal::SIGKILL);
+        }
+        sys::reap(pid)
+    }
+
+    /// Forgets a reaped child; what the engine is told of it, unless it was a stray.
+    pub(super) fn forget(&mut self, pid: Pid, status: i32, usage: &libc::rusage) -> Option<KeeperEvent> {
+        let ticket = self.by_pid.remove(&pid)?;
+        self.by_ticket.remove(&ticket);
+        let exit = Exit {
+            status: ExitStatus::from_wait(status),
+            max_rss: usage.ru_maxrss.cast_unsigned() * 1024,
+            user: duration(usage.ru_utime),
+            system: duration(usage.ru_stime),
+        };
+        Some(KeeperEvent::Exited { ticket, pid, exit })
+    }
+
+    /// Signals a child or its process group. One that has ended meanwhile is no error: its exit is on its way.
+    pub(super) fn kill(&self, ticket: Ticket, signal: Signal, group: bool) {
+        if let Some(pid) = self.by_ticket.get(&ticket) {
+            let _ = if group { signal::killpg(*pid, signal) } else { signal::kill(*pid, signal) };
+        }
+    }
+
+    /// Kills a child and all its descendants, also those that left its process group.
+    pub(super) fn kill_tree(&self, ticket: Ticket) {
+        if let Some(process) = self.by_ticket.get(&ticket).and_then(|pid| Process::find(*pid)) {
+            kill::kill_tree(process);
+        }
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_micros((time.tv_sec * 1_000_000 + time.tv_usec).cast_unsigned())
+}

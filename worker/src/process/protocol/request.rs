@@ -1,0 +1,107 @@
+//! What the engine asks of the keeper, and its bytes.
+
+use std::ffi::{CStr, CString};
+use std::io;
+
+use nix::sys::signal::Signal;
+
+use super::{Reader, Strings, Writer, unreadable};
+
+/// One request.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::process) enum Request {
+    /// The environment that every child gets from now on.
+    BaseEnvironment(Strings),
+    Spawn(Order),
+    /// A signal for the process behind a ticket, or for its whole process group.
+    Kill {
+        ticket: u64,
+        signal: Signal,
+        group: bool,
+    },
+    /// SIGKILL for the process behind a ticket and all its descendants.
+    KillTree {
+        ticket: u64,
+    },
+    EndAll,
+}
+
+/// A process to make. The message's descriptors become the numbers in `targets`, in that order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::process) struct Order {
+    pub ticket: u64,
+    pub program: CString,
+    pub arguments: Strings,
+    pub extra_environment: Strings,
+    pub directory: Option<CString>,
+    pub targets: Vec<u8>,
+}
+
+const BASE_ENVIRONMENT: u8 = 1;
+const SPAWN: u8 = 2;
+const KILL: u8 = 3;
+const KILL_TREE: u8 = 4;
+const END_ALL: u8 = 5;
+
+impl Request {
+    /// The message that says: the request is in the first descriptor, a memory file.
+    pub(in crate::process) const IN_FILE: &[u8] = &[0];
+
+    pub(in crate::process) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        match self {
+            Self::BaseEnvironment(strings) => {
+                out.byte(BASE_ENVIRONMENT);
+                out.bytes(&strings.0);
+            }
+            Self::Spawn(order) => {
+                out.byte(SPAWN);
+                out.integer(order.ticket);
+                out.bytes(order.program.as_bytes());
+                out.bytes(&order.arguments.0);
+                out.bytes(&order.extra_environment.0);
+                out.bytes(order.directory.as_deref().map_or(&[], CStr::to_bytes));
+                out.bytes(&order.targets);
+            }
+            Self::Kill { ticket, signal, group } => {
+                out.byte(KILL);
+                out.integer(*ticket);
+                out.byte(*signal as u8);
+                out.byte(u8::from(*group));
+            }
+            Self::KillTree { ticket } => {
+                out.byte(KILL_TREE);
+                out.integer(*ticket);
+            }
+            Self::EndAll => out.byte(END_ALL),
+        }
+        out.0
+    }
+
+    pub(in crate::process) fn decode(message: &[u8]) -> io::Result<Self> {
+        let mut from = Reader(message);
+        Ok(match from.byte()? {
+            BASE_ENVIRONMENT => Self::BaseEnvironment(from.strings()?),
+            SPAWN => Self::Spawn(Order {
+                ticket: from.integer()?,
+                program: c_string(from.bytes()?)?,
+                arguments: from.strings()?,
+                extra_environment: from.strings()?,
+                directory: Some(c_string(from.bytes()?)?).filter(|directory| !directory.is_empty()),
+                targets: from.bytes()?.to_vec(),
+            }),
+            KILL => Self::Kill {
+                ticket: from.integer()?,
+                signal: Signal::try_from(i32::from(from.byte()?)).map_err(|_| unreadable())?,
+                group: from.byte()? != 0,
+            },
+            KILL_TREE => Self::KillTree { ticket: from.integer()? },
+            END_ALL => Self::EndAll,
+            _ => return Err(unreadable()),
+        })
+    }
+}
+
+fn c_string(bytes: &[u8]) -> io::Result<CString> {
+    CString::new(bytes).map_err(|_| unreadable())
+}
