@@ -1,0 +1,209 @@
+"""Drives the real child as a process, the way a node does: socket pair, beacon page, pipes.
+
+It knows the frames and the beacon, not how the child does its work. Each wait is for an event: a frame, an end of file,
+the end of the process; the long timeout only turns a hang into a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import queue
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from maniple.codec import Codec
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parent / "src" / "maniple"
+PYTHON = os.environ.get("MANIPLE_TEST_PYTHON", sys.executable)
+NO_BOUND = 2**64 - 1
+HANG = 120.0
+PLAIN = "import sys; sys.modules['msgpack'] = None; "
+
+
+def memfd(content: bytes, size: int = 0) -> int:
+    fd = os.memfd_create("harness")
+    os.write(fd, content)
+    if size:
+        os.ftruncate(fd, size)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+class Node:
+    """One child and the node's side of it."""
+
+    def __init__(self, codec: str = "msgpack", before: str = "", environment: dict[str, str] | None = None) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(HANG)
+        program = memfd((SOURCE / "codec.py").read_bytes() + (SOURCE / "child.py").read_bytes())
+        beacon = memfd(b"", 4096)
+        self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")
+        self.page[1] = NO_BOUND
+        start = f"{PLAIN if codec == 'plain' else ''}{before}exec(open({program}).read())"
+        self.process = subprocess.Popen(
+            [PYTHON, "-u", "-c", start, str(theirs.fileno()), str(beacon)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(program, theirs.fileno(), beacon),
+            env={**os.environ, **(environment or {})},
+        )
+        theirs.close()
+        os.close(program)
+        os.close(beacon)
+        self.output = [bytearray(), bytearray()]
+        self.readers = [
+            threading.Thread(target=self._drain, args=(pipe, kept), daemon=True)
+            for pipe, kept in zip((self.process.stdout, self.process.stderr), self.output)
+        ]
+        for reader in self.readers:
+            reader.start()
+        self.codec, self.next = Codec(), 1
+        self.outbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # neither side may wait for the other to read
+        threading.Thread(target=self._send, daemon=True).start()
+
+    @staticmethod
+    def _drain(pipe: Any, kept: bytearray) -> None:
+        while piece := os.read(pipe.fileno(), 1 << 16):
+            kept += piece
+
+    def _send(self) -> None:
+        with contextlib.suppress(OSError):  # the child is gone
+            while frame := self.outbox.get():
+                self.socket.sendall(frame)
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.outbox.put(b"")
+        self.socket.close()
+        self.process.kill()
+        self.process.wait()
+
+    def send(self, message: Any, payload: bytes = b"") -> None:
+        head = self.codec.pack(message)
+        self.outbox.put(struct.pack("<II", len(head), len(payload)) + head + payload)
+
+    def receive(self) -> tuple[str, dict[str, Any], bytes]:
+        """The next message: its name, its fields, the payload."""
+        head_size, payload_size = struct.unpack("<II", self._exactly(8))
+        assert head_size <= 1 << 20 and payload_size <= 64 << 20, "the node would refuse this frame"
+        ((name, fields),) = self.codec.unpack(self._exactly(head_size)).items()
+        return name, fields, self._exactly(payload_size)
+
+    def _exactly(self, size: int) -> bytes:
+        got = bytearray()
+        while len(got) < size:
+            piece = self.socket.recv(min(size - len(got), 1 << 20))
+            if not piece:
+                raise EOFError(f"the child ended: {bytes(self.output[1])!r}")
+            got += piece
+        return bytes(got)
+
+    def load(
+        self,
+        function: str,
+        module: str = "sample_tasks",
+        path: Sequence[str] = (str(HERE),),
+        memory: int | None = None,
+        value_limit: int = 1 << 20,
+    ) -> tuple[str, dict[str, Any]]:
+        what = {"module": module, "function": function, "path": list(path), "memory": memory}
+        self.send({"Load": {**what, "value_limit": value_limit}})
+        name, fields, _ = self.receive()
+        return name, fields
+
+    def begin(self, keys: Sequence[Any]) -> range:
+        """Sends a run; returns its ordinals."""
+        ordinals = range(self.next, self.next + len(keys))
+        self.next = ordinals.stop
+        self.codec.alone = True  # keys may hold objects
+        array = self.codec.encode(list(keys))
+        self.codec.alone = False
+        self.send({"Run": {"first": ordinals.start, "count": len(ordinals)}}, array)
+        return ordinals
+
+    def skip(self, ordinals: range) -> None:
+        """Receives what comes of a run without a look at the values."""
+        expected = ordinals.start
+        while expected < ordinals.stop:
+            _, fields, _ = self.receive()
+            expected += fields["count"]
+
+    def collect(self, ordinals: range) -> Ended:
+        """What comes back until all of a run is covered or it was stopped, checked to be in order and gapless."""
+        ended = Ended()
+        expected = ordinals.start
+        while expected < ordinals.stop:
+            name, fields, payload = self.receive()
+            if name == "Stopped":
+                assert fields == {"at": expected}
+                ended.stopped = expected
+                break
+            assert name == "Ran" and fields["first"] == expected and fields["count"] > 0, (name, fields)
+            failed = {failure["ordinal"]: failure for failure in fields["failures"]}
+            covered = range(expected, expected + fields["count"])
+            values = self.values(payload)
+            for ordinal in covered:
+                if ordinal not in failed:
+                    ended.values[ordinal] = next(values)
+            assert next(values, None) is None and set(failed) <= set(covered)
+            assert list(failed) == sorted(failed)
+            ended.failures.update(failed)
+            ended.frames.append({**fields, "payload": len(payload)})
+            expected = covered.stop
+        return ended
+
+    def values(self, payload: bytes) -> Any:
+        at = 0
+        while at < len(payload):
+            self.codec.alone = True
+            value, at = self.codec.take(payload, at)
+            self.codec.alone = False
+            if self.codec.broken:
+                raise self.codec.broken
+            yield value
+
+    def run(self, *keys: Any) -> Ended:
+        return self.collect(self.begin(keys))
+
+    def one(self, *key: Any) -> Any:
+        """The value of a single task."""
+        ended = self.run(list(key))
+        assert not ended.failures, ended.failures
+        return next(iter(ended.values.values()))
+
+    def finish(self) -> tuple[int, str, str]:
+        """Leaves the child; its exit code, and all that it printed."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        return self.end()
+
+    def end(self) -> tuple[int, str, str]:
+        code = self.process.wait(HANG)
+        for reader in self.readers:
+            reader.join(HANG)
+        out, err = (bytes(kept).decode(errors="replace") for kept in self.output)
+        return code, out, err
+
+
+class Ended:
+    """What a run came to, by ordinal."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+        self.failures: dict[int, dict[str, Any]] = {}
+        self.frames: list[dict[str, Any]] = []
+        self.stopped: int | None = None
