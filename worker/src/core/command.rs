@@ -188,6 +188,19 @@ fn place(inner: &str, names: &[String]) -> Option<Part> {
     names.iter().any(|name| name == inner).then(|| Part::Named(inner.to_owned()))
 }
 
+/// A key for people, in one line.
+#[must_use]
+pub fn shown(key: &[u8]) -> String {
+    let text = |(name, text): Field| {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        name.map_or_else(|| text.clone(), |name| format!("{name}={text}"))
+    };
+    match fields(key) {
+        Ok(fields) => fields.into_iter().map(text).collect::<Vec<_>>().join(", "),
+        Err(_) => format!("{} bytes", key.len()),
+    }
+}
+
 /// A field's own name, if the key is a map, and its text.
 type Field = (Option<String>, Vec<u8>);
 

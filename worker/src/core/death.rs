@@ -123,6 +123,7 @@ impl Core {
             Some((ordinal, Doom::Guilty(cause))) => (Some((ordinal, cause)), false),
             Some((_, Doom::Withdrawn)) => (None, false),
             Some((_, Doom::BrokeProtocol)) => (None, true),
+            None if ending.how == How::Lost => (None, false),
             None if ending.running == 0 => (None, true),
             None => (Some((ending.running, ending.how.cause(true))), true),
         };
@@ -232,6 +233,7 @@ impl Core {
                 return self.hand_back(batch, vec![TaskRange::one(task)], out);
             }
             (Some(Doom::Guilty(cause)), _) => Some(cause),
+            (None, How::Lost) => return self.again(batch, job, task, out),
             (None, How::Exited(0)) => None,
             (None, how) => Some(how.cause(false)),
         };
@@ -241,12 +243,17 @@ impl Core {
                 let story = self.story(batch, task, pid, cause, ending);
                 Err(match &ending.how {
                     How::NotStarted(why) => Failure { message: why.clone(), ..story },
-                    How::Exited(_) | How::Signalled(_) => story,
+                    How::Exited(_) | How::Signalled(_) | How::Lost => story,
                 })
             }
         };
         let busy_us = now.saturating_duration_since(since).as_micros() as u64;
         self.gather(batch, job, task, outcome, busy_us, now);
+    }
+
+    /// A task waits again, uncharged.
+    fn again(&mut self, batch: BatchId, job: JobId, task: TaskIndex, out: &mut Effects) {
+        self.requeue(Piece { batch, job, tasks: vec![TaskRange::one(task)], strikes: 0 }, out);
     }
 
     /// All processes are gone and none of them is to blame.
@@ -282,7 +289,7 @@ impl How {
         match self {
             How::Exited(code) => Cause::ExitCode { code: *code, died },
             How::Signalled(number) => Cause::Signal(*number),
-            How::NotStarted(_) => Cause::NotExecuted,
+            How::NotStarted(_) | How::Lost => Cause::NotExecuted,
         }
     }
 }
@@ -295,6 +302,7 @@ impl std::fmt::Display for How {
                 write!(f, "was ended by signal {number} ({})", shared::outcome::signal_name(*number))
             }
             How::NotStarted(why) => write!(f, "was not started ({why})"),
+            How::Lost => f.write_str("was lost hold of"),
         }
     }
 }

@@ -203,6 +203,11 @@ impl Core {
         self.jobs.get(&job).map(|job| &job.spec)
     }
 
+    /// How long commands go on without a coordinator: what it said itself.
+    pub fn set_lease(&mut self, lease: Duration) {
+        self.settings.lease = lease;
+    }
+
     fn connected(&mut self, out: &mut Effects) {
         self.connected = true;
         self.lost_at = None;
