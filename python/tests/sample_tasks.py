@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import gc
 import io
 import os
@@ -137,7 +136,7 @@ def dies(how: str) -> str:
     if how == "segfault":
         ctypes.string_at(0)
     if how == "abort":
-        faulthandler._sigabrt()
+        os.abort()
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     return how
@@ -181,9 +180,9 @@ def streams(how: str, *rest: Any) -> Any:
         with open(os.devnull, "w") as sys.stdout:
             pass
     if how == "none":
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     if how == "break":
-        sys.stdout = Broken()  # type: ignore[assignment]
+        sys.stdout = Broken()
     return how
 
 
@@ -212,8 +211,6 @@ def leaves_thread() -> int:
 
 
 def facts(what: str) -> Any:
-    return {
-        "collector": lambda: [gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.isenabled()],
-        "path": lambda: [sys.path, os.getcwd(), sys.argv],
-        "interrupt": lambda: signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
-    }[what]()
+    if what == "collector":
+        return [gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.isenabled()]
+    return [sys.path, os.getcwd(), sys.argv]
