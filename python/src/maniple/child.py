@@ -61,11 +61,15 @@ def cut(text: str, tail: int = 0) -> str:
 def traceback_of(error: BaseException) -> str:
     """The traceback of an exception, without the frames of this file."""
     try:
-        traceback, frames = importlib.import_module("traceback"), error.__traceback__
+        frames = error.__traceback__
         while frames and frames.tb_frame.f_globals is globals():
             frames = frames.tb_next
-        if isinstance(error, MemoryError):
-            traceback.clear_frames(frames)  # they hold what filled the memory
+        step = frames if isinstance(error, MemoryError) else None
+        while step:  # they hold what filled the memory
+            with contextlib.suppress(RuntimeError):
+                step.tb_frame.clear()
+            step = step.tb_next
+        traceback = importlib.import_module("traceback")
         return cut("".join(traceback.format_exception(type(error), error, frames)), TEXT_LIMIT // 2)
     except BaseException as other:
         return f"<its traceback raised {name_of(type(other))}>"
