@@ -59,6 +59,11 @@ class Lock:
         raise TypeError("a lock cannot be given away")
 
 
+class Wordy:
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("é" * 30_000)
+
+
 class DiesPickled:
     def __reduce__(self) -> NoReturn:
         os._exit(9)
@@ -82,6 +87,7 @@ def made(what: str, size: int = 0) -> Any:
         "lock": lambda: [_thread.allocate_lock()],
         "own": lambda: {"deep": (Lock(),)},
         "quits": Quits,
+        "wordy": Wordy,
         "dies": DiesPickled,
         "text": lambda: "x" * size,
         "bytes": lambda: bytes(size),
@@ -90,6 +96,10 @@ def made(what: str, size: int = 0) -> Any:
         "surrogate": lambda: ["a\udc80"],
     }
     return kinds[what]()
+
+
+def endless(depth: int) -> int:
+    return endless(depth + 1)
 
 
 def fails(how: str, *rest: Any) -> Any:
@@ -107,7 +117,7 @@ def fails(how: str, *rest: Any) -> Any:
     if how == "generator":
         raise GeneratorExit
     if how == "recursion":
-        return fails(how)
+        return endless(0)
     if how == "chain":
         try:
             raise KeyError("inner")

@@ -197,6 +197,8 @@ def test_many_large_values_travel_in_frames_of_their_own(start: Start) -> None:
 def test_many_failures_travel_in_frames_that_a_node_takes(start: Start) -> None:
     ended = start("fails").run(*[["raise", "é" * 30_000]] * 60, *["no"] * 3, *[["raise", "short"]] * 3000)
     assert len(ended.failures) == 3060 and list(ended.values) == [61, 62, 63]
+    ended = start("made").run(*[["wordy"]] * 60, *[["set"]] * 3)
+    assert len(ended.failures) == 60 and list(ended.values) == [61, 62, 63]
 
 
 def test_a_key_that_does_not_unpickle_fails_its_task_alone(start: Start) -> None:

@@ -147,10 +147,12 @@ def test_output_is_out_before_its_run_is_reported(start: Start) -> None:
 
 
 @pytest.mark.parametrize("how", ["return", "raise"])
-def test_a_forked_copy_reports_nothing(start: Start, how: str) -> None:
-    node = start("forks")
-    assert list(node.run(how, how, how).values.values()) == ["the original"] * 3
-    assert node.finish()[0] == 0
+def test_a_forked_copy_ends_where_it_would_go_on(start: Start, how: str) -> None:
+    node = start("any_of")
+    node.run(*[["same", 0]] * 2000)  # so that those that follow share a stride
+    ended = node.run(["forks", how], ["streams", "print", "once"], ["forks", how])
+    assert list(ended.values.values()) == ["the original", "print", "the original"]
+    assert node.finish() == (0, "once\n", "")
 
 
 def test_threads_that_are_left_do_not_hold_it_up(start: Start) -> None:
