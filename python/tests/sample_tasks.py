@@ -218,7 +218,12 @@ def forks(how: str) -> str:
     if pid == 0:
         if how == "raise":
             sys.exit(0)
-        return "the copy"
+        if how == "return":
+            return "the copy"
+        wait(how)
+        os._exit(0)
+    if how not in ("raise", "return"):
+        return "the copy lives on"
     os.waitpid(pid, 0)
     return "the original"
 

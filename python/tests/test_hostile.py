@@ -156,6 +156,16 @@ def test_a_forked_copy_ends_where_it_would_go_on(start: Start, how: str) -> None
     assert node.finish() == (0, "once\n", "")
 
 
+def test_a_forked_copy_does_not_keep_the_socket_open(start: Start, fifo: str) -> None:
+    node = start("forks")
+    assert node.one(fifo) == "the copy lives on"
+    node.process.kill()
+    with pytest.raises(EOFError):
+        node.receive()
+    with open(fifo, "w"):  # lets the copy end
+        pass
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_task_may_have_processes_of_its_own(start: Start, method: str) -> None:
     node = start("pool")
