@@ -65,9 +65,4 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             self.buf = BytesMut::from(&self.buf[..]);
         }
     }
-
-    /// What the frames are read from.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
 }

@@ -36,9 +36,14 @@ impl ClusterId {
         Ok(ClusterId(format!("{:016x}", getrandom::u64()?)))
     }
 
+    /// The name in a certificate of this cluster. An id may be all decimal digits, which is no valid last label.
+    pub(super) fn name_of(&self, holder: &str) -> String {
+        format!("{holder}.{self}.maniple")
+    }
+
     /// The name in the certificate of the coordinator, which every client asks for.
     pub fn coordinator_name(&self) -> String {
-        format!("coordinator.{self}")
+        self.name_of("coordinator")
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Pair {
 impl Identity {
     /// Makes a new cluster.
     pub fn issue(cluster: ClusterId) -> Result<Identity, rcgen::Error> {
-        let mut params = params(&format!("authority.{cluster}"))?;
+        let mut params = params(&cluster.name_of("authority"))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -52,8 +52,8 @@ impl Identity {
                 .into(),
             version: VERSION,
             coordinator: pair(&authority, &cluster.coordinator_name(), ExtendedKeyUsagePurpose::ServerAuth)?,
-            worker: pair(&authority, &format!("worker.{cluster}"), ExtendedKeyUsagePurpose::ClientAuth)?,
-            client: pair(&authority, &format!("client.{cluster}"), ExtendedKeyUsagePurpose::ClientAuth)?,
+            worker: pair(&authority, &cluster.name_of("worker"), ExtendedKeyUsagePurpose::ClientAuth)?,
+            client: pair(&authority, &cluster.name_of("client"), ExtendedKeyUsagePurpose::ClientAuth)?,
             authority: authority.pem(),
             cluster,
         })

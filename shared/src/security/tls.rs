@@ -13,7 +13,7 @@ use rustls::{
     client::Resumption,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, ServerName},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::WebPkiClientVerifier,
     version::TLS13,
 };
 
@@ -38,7 +38,6 @@ fn build_server(cluster: &Cluster) -> Result<Arc<ServerConfig>, Error> {
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![cluster.certificate.clone()], cluster.key.clone_key())?;
     config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
 }
@@ -65,7 +64,8 @@ fn build_client(access: &AccessFile) -> Result<Arc<ClientConfig>, Error> {
 
 /// The name that the coordinator of this access file must prove.
 pub fn server_name(access: &AccessFile) -> ServerName<'static> {
-    ServerName::try_from(access.cluster.coordinator_name()).expect("a cluster id is a valid label")
+    ServerName::try_from(access.cluster.coordinator_name())
+        .expect("labels of letters and digits, the last one of letters")
 }
 
 /// The role that the peer of a finished handshake has proven.

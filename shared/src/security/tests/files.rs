@@ -9,8 +9,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::security::{
-    AccessError, AccessFile, Cluster, ClusterError, Role,
+    AccessError, AccessFile, Cluster, ClusterError, ClusterId, Role,
     cluster::IDENTITY,
+    identity::Identity,
     store::{Kind, StoreError, create_private, read_private, refuse},
     tests::{access, addresses},
     tls::{client_config, server_name},
@@ -241,7 +242,7 @@ fn the_golden_access_file_is_read_and_members_of_later_versions_passed_over() {
             access.addresses,
             ["coordinator.example.org:4711", "198.51.100.7:4711", "[2001:db8::7]:4711"]
         );
-        assert_eq!(server_name(&access).to_str(), format!("coordinator.{}", access.cluster));
+        assert_eq!(server_name(&access).to_str(), format!("coordinator.{}.maniple", access.cluster));
         client_config(&access).unwrap();
     }
 }
@@ -253,6 +254,14 @@ fn what_is_written_has_the_shape_of_the_golden_file() {
         text.lines().filter_map(|line| line.split_once("\": ").map(|(name, _)| name.to_owned())).collect()
     };
     assert_eq!(names(&fs::read_to_string(&path).unwrap()), names(GOLDEN));
+}
+
+#[test]
+fn reproduces_panic_at_a_cluster_id_of_decimal_digits() {
+    let id = ClusterId::try_from("1234567890123456".to_owned()).unwrap();
+    let text = Identity::issue(id).unwrap().access_text(Role::Worker, &addresses("127.0.0.1:4711"));
+    let access = AccessFile::parse(Path::new("worker.access"), &text).unwrap();
+    assert_eq!(server_name(&access).to_str(), "coordinator.1234567890123456.maniple");
 }
 
 #[test]

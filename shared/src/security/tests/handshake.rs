@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::TcpUserTimeout};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+};
 
 use crate::security::{
     AccessFile, Cluster, Role, accept_tls, connect_tls,
@@ -53,7 +56,8 @@ async fn a_restarted_coordinator_is_still_the_same_to_its_workers() {
 async fn the_next_address_is_tried() {
     let site = Site::new().await;
     let mut worker = site.access(Role::Worker);
-    worker.addresses.insert(0, dead_address().await);
+    let (_reserved, dead) = dead_address();
+    worker.addresses.insert(0, dead);
     let client = config_of(&worker);
     let (connected, accepted) = tokio::join!(connect_tls(&worker, &client, patient()), async {
         let (tcp, _) = site.listener.accept().await.unwrap();
@@ -100,8 +104,10 @@ async fn no_ticket_is_given_and_nothing_resumed() {
     }
 }
 
-/// An address at which nobody listens.
-pub(super) async fn dead_address() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address at which nobody listens, nor will while the socket lives: it is bound, but does not listen.
+pub(super) fn dead_address() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
 }
