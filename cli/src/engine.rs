@@ -3,9 +3,7 @@
 //! The root fails as a whole: whatever in it cannot be mended by its own family ends the process with exit code 70,
 //! and the same command goes on from the checkpoint.
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Running, fut::wrap_future,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Running, fut::wrap_future};
 use coordinator::{Root, shelf::Shelf};
 use shared::{
     door::{Doorway, door},
