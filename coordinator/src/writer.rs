@@ -148,15 +148,14 @@ impl<A: FnMut(Answer)> Writer<A> {
     }
 
     fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> bool {
-        let Some(checkpoint) = &mut self.spec.checkpoint else { return true };
+        let Some(checkpoint) = &self.spec.checkpoint else { return true };
         let identity = self.spec.work.identity();
         match CheckpointFile::open(&checkpoint.path, &identity, checkpoint.existing, visit) {
             Ok((file, notes)) => {
                 self.file = Some(file);
                 notes.into_iter().for_each(|note| (self.answer)(Answer::Note(note)));
-                // A restart goes on from the new file instead of setting it aside, too.
                 if checkpoint.existing == Existing::SetAside {
-                    checkpoint.existing = Existing::Resume;
+                    self.spec.resume_from_now_on();
                     if let Some(dir) = &self.dir
                         && let Err(error) = keep_spec(dir, &self.spec)
                     {

@@ -27,6 +27,17 @@ pub struct JobSpec {
     pub detached: bool,
 }
 
+impl JobSpec {
+    /// The old checkpoint has been set aside: from now on the new one is gone on from.
+    pub fn resume_from_now_on(&mut self) {
+        if let Some(checkpoint) =
+            self.checkpoint.as_mut().filter(|checkpoint| checkpoint.existing == Existing::SetAside)
+        {
+            checkpoint.existing = Existing::Resume;
+        }
+    }
+}
+
 /// What is done with each task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Work {

@@ -92,7 +92,6 @@ impl Reporter {
                     console::Term::stderr().size_checked().map_or(USUAL_WIDTH, |(_, wide)| usize::from(wide));
                 // The last column stays free: a cursor behind it would wrap.
                 bar.set_message(view.bar(width.saturating_sub(1).min(WIDEST), *look));
-                bar.tick();
             }
             Shown::Lines if self.lines.is_due(progress, now) => {
                 output::say(&format!("maniple: {}", view.line()))

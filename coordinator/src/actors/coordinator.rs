@@ -15,12 +15,11 @@ use bytes::Bytes;
 use shared::{
     id::{Epoch, JobId, TaskRange, WorkerId},
     inject,
-    job::JobSpec,
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
     wire::{
         Hello,
-        client::{FromClient, StopCause, Stopped, ToClient},
-        worker::{FromWorker, Joined, Report, Status, ToWorker},
+        client::{Stopped, ToClient},
+        worker::{Status, ToWorker},
     },
 };
 
@@ -32,12 +31,9 @@ use crate::{
         session::{Out, Outbox, Session},
     },
     config::Config,
-    core::{
-        Core,
-        event::{Event, Reported},
-    },
-    shelf::{Shelf, Stored},
-    writer::{Answer, Order},
+    core::{Core, event::Event},
+    shelf::Shelf,
+    writer::Answer,
 };
 
 /// How often time is told to the core, and progress to clients.
@@ -74,6 +70,8 @@ pub struct Coordinator {
     pub(super) workers: HashMap<WorkerId, SessionId>,
     /// The report that is being handled: its tasks and its values.
     pub(super) arriving: Option<(Vec<TaskRange>, Bytes)>,
+    /// What workers said before every recovered job was open: until then its outcomes would be strangers' ones.
+    pub(super) early: Vec<WorkerSaid>,
     /// Checkpointers whose job has ended.
     pub(super) ended: Vec<Child>,
     sessions: u64,
@@ -92,6 +90,7 @@ impl Coordinator {
             peers: HashMap::new(),
             workers: HashMap::new(),
             arriving: None,
+            early: Vec::new(),
             ended: Vec::new(),
             sessions: 0,
             me,
@@ -111,13 +110,13 @@ impl Coordinator {
             .collect();
         for job in jobs {
             tracing::info!(%job, "going on with a job");
-            self.open_desk(job);
+            self.open_desk(job, true);
         }
         Ok(())
     }
 
     /// Starts the checkpointer of a job that is on the shelf.
-    fn open_desk(&mut self, id: JobId) {
+    pub(super) fn open_desk(&mut self, id: JobId, recovered: bool) {
         let shelf = self.shelf.borrow();
         let Some(stored) = shelf.jobs.get(&id) else { return };
         let (spec, dir, me) = (stored.spec.clone(), shelf.job_dir(id), self.me.clone());
@@ -127,7 +126,7 @@ impl Coordinator {
         };
         if let Some(checkpointer) = self.family.spawn_temporary(Child::Checkpointer(id), start) {
             let mut desk = Desk::new(spec, stored.tasks.clone(), stored.complete, checkpointer);
-            desk.client_gone = Some(Instant::now());
+            (desk.client_gone, desk.recovered) = (Some(Instant::now()), recovered);
             self.desks.insert(id, desk);
         }
     }
@@ -148,71 +147,10 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn to_worker(&mut self, worker: WorkerId, message: ToWorker, payload: Bytes) {
+    pub(super) fn to_worker(&self, worker: WorkerId, message: ToWorker, payload: Bytes) {
         let session = self.workers.get(&worker);
-        if let Some(peer) = session.and_then(|session| self.peers.get_mut(session)) {
+        if let Some(peer) = session.and_then(|session| self.peers.get(session)) {
             let _ = peer.outbox.send(Out::Worker(message, payload));
-        }
-    }
-
-    fn submitted(&mut self, session: SessionId, spec: JobSpec) {
-        let id = spec.id;
-        let (known, summary) = {
-            let mut shelf = self.shelf.borrow_mut();
-            let stored = shelf.jobs.entry(id).or_insert_with(|| Stored::new(spec));
-            (stored.received, stored.summary.clone())
-        };
-        if !self.desks.contains_key(&id) && summary.is_none() {
-            tracing::info!(job = %id, "a job has come");
-            self.open_desk(id);
-        }
-        let Some(peer) = self.peers.get(&session) else { return };
-        let _ = peer.outbox.send(Out::Client(ToClient::Accepted { job: id, known }, Bytes::new()));
-        if let Some(summary) = summary {
-            let _ = peer.outbox.send(Out::Client(ToClient::Finished(Box::new(summary)), Bytes::new()));
-        } else if let Some(desk) = self.desks.get_mut(&id) {
-            (desk.client, desk.client_gone, desk.unread) = (Some(session), None, 0);
-        }
-    }
-
-    fn tasks_came(&mut self, id: JobId, count: u32, keys: &Bytes) {
-        let Some(desk) = self.desks.get_mut(&id) else { return };
-        let extended = desk.tasks_mut().extend(keys);
-        let Ok(new) = extended else {
-            let message = "the client sent malformed task keys".to_owned();
-            return self.fail_job(id, Stopped { why: StopCause::Internal, message });
-        };
-        desk.write(Order::Keys(keys.clone()));
-        let open = desk.opening == Opening::Open;
-        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&id) {
-            stored.received += u64::from(count);
-        }
-        if open {
-            self.on(Event::TasksAdded {
-                job: id,
-                count: new.len(),
-                bytes: keys.len() as u64,
-                skipped: Vec::new(),
-            });
-        }
-    }
-
-    fn tasks_ended(&mut self, id: JobId, total: u64) {
-        let received = self.shelf.borrow().jobs.get(&id).map_or(0, |stored| stored.received);
-        let Some(desk) = self.desks.get_mut(&id) else { return };
-        if received != total {
-            let message = format!("{received} of {total} tasks arrived");
-            return self.fail_job(id, Stopped { why: StopCause::Internal, message });
-        }
-        desk.complete = true;
-        desk.write(Order::KeysComplete(total));
-        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&id) {
-            stored.complete = true;
-        }
-        match desk.opening {
-            Opening::Open => self.on(Event::TasksComplete(id)),
-            Opening::NeedsTasks => desk.scan(),
-            Opening::Asked | Opening::Scanning => {}
         }
     }
 
@@ -236,6 +174,10 @@ impl Coordinator {
 
     /// The checkpoint is open and its values are known: the core can have the job.
     fn opened(&mut self, job: JobId, skipped: Vec<TaskRange>) {
+        // A restart goes on from the new file instead of setting it aside, too.
+        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
+            stored.spec.resume_from_now_on();
+        }
         let Some(desk) = self.desks.get_mut(&job) else { return };
         desk.opening = Opening::Open;
         let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
@@ -245,90 +187,24 @@ impl Coordinator {
         if complete {
             self.on(Event::TasksComplete(job));
         }
+        self.hear_early();
     }
 
-    fn fail_job(&mut self, job: JobId, stopped: Stopped) {
+    /// Lets the core know of a job that ends before its checkpoint is open.
+    pub(super) fn open_to_end(&mut self, job: JobId) {
+        let Some(desk) = self.desks.get_mut(&job).filter(|desk| desk.opening != Opening::Open) else {
+            return;
+        };
+        desk.opening = Opening::Open;
+        let (limits, batch_size) = (desk.spec.limits.clone(), desk.spec.batch_size);
+        self.on(Event::JobOpened { job, limits, batch_size });
+    }
+
+    pub(super) fn fail_job(&mut self, job: JobId, stopped: Stopped) {
         tracing::error!(%job, "{}", stopped.message);
-        let Some(desk) = self.desks.get(&job) else { return };
-        if desk.opening != Opening::Open {
-            self.opened(job, Vec::new());
-        }
+        self.open_to_end(job);
         self.on(Event::JobFailed { job, stopped });
-    }
-
-    fn worker_joined(&mut self, session: SessionId, joined: Joined) {
-        let Joined { worker, slots, holds } = joined;
-        if let Some(old) = self.workers.insert(worker, session).filter(|old| *old != session) {
-            self.peers.remove(&old);
-            self.family.kill(Child::Session(old));
-        }
-        let Some(peer) = self.peers.get_mut(&session) else { return };
-        peer.worker = Some(worker);
-        let host = peer.hello.host.clone();
-        tracing::info!(%worker, host, slots, holds = holds.len(), "a worker has joined");
-        self.shelf.borrow_mut().worker_here(worker, true);
-        self.on(Event::WorkerJoined { worker, host, slots, holds });
-    }
-
-    fn worker_said(&mut self, session: SessionId, said: FromWorker, payload: Bytes) {
-        if let FromWorker::Joined(joined) = said {
-            return self.worker_joined(session, joined);
-        }
-        let Some(worker) = self.peers.get(&session).and_then(|peer| peer.worker) else { return };
-        match said {
-            FromWorker::Report(report) => self.reported(worker, report, payload),
-            FromWorker::Returned { batch, tasks } => self.on(Event::Returned { worker, batch, tasks }),
-            FromWorker::Unloadable { job, message, traceback } => {
-                tracing::warn!(%worker, %job, message, traceback, "a worker cannot load the function");
-                self.on(Event::Unloadable { worker, job, message });
-            }
-            FromWorker::Status(status) => {
-                if let Some(peer) = self.peers.get_mut(&session) {
-                    peer.status = Some(status);
-                }
-            }
-            FromWorker::Leaving => {
-                self.workers.remove(&worker);
-                tracing::info!(%worker, "a worker leaves");
-                self.on(Event::WorkerLost(worker));
-            }
-            FromWorker::Joined(_) | FromWorker::Heartbeat => {}
-        }
-    }
-
-    fn reported(&mut self, worker: WorkerId, report: Report, payload: Bytes) {
-        let Report { id, batch, job, values, failures, busy_us } = report;
-        let bytes = payload.len() as u64;
-        self.arriving = Some((values.clone(), payload));
-        self.on(Event::Reported(Reported {
-            worker,
-            report: id,
-            batch,
-            job,
-            values,
-            bytes,
-            failures,
-            busy_us,
-        }));
-        self.arriving = None;
-    }
-
-    fn client_said(&mut self, session: SessionId, said: FromClient, payload: &Bytes) {
-        match said {
-            FromClient::Submit(spec) => self.submitted(session, *spec),
-            FromClient::Tasks { job, count } => self.tasks_came(job, count, payload),
-            FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
-            FromClient::Cancel { job, now } => self.on(Event::JobCancelled { job, now }),
-            FromClient::Taken { job, bytes } => {
-                let Some(desk) = self.desks.get_mut(&job) else { return };
-                let was_behind = desk.is_behind();
-                desk.unread = desk.unread.saturating_sub(bytes);
-                if was_behind && !desk.is_behind() {
-                    self.on(Event::ClientBehind { job, behind: false });
-                }
-            }
-            FromClient::Heartbeat => {}
-        }
+        self.hear_early();
     }
 
     fn session_ended(&mut self, session: SessionId) {
@@ -357,7 +233,7 @@ impl Coordinator {
             .collect();
         for job in abandoned {
             tracing::warn!(%job, "its client has not come back; stopping the job");
-            self.on(Event::JobCancelled { job, now: true });
+            self.cancel(job, true);
         }
         self.tell_progress();
     }
@@ -426,8 +302,12 @@ impl Handler<Arrived> for Coordinator {
 impl Handler<WorkerSaid> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, WorkerSaid { session, said, payload }: WorkerSaid, _: &mut Context<Self>) {
+    fn handle(&mut self, message: WorkerSaid, _: &mut Context<Self>) {
         inject::point("coordinator");
+        if self.is_recovering() {
+            return self.early.push(message);
+        }
+        let WorkerSaid { session, said, payload } = message;
         self.worker_said(session, said, payload);
     }
 }

@@ -54,6 +54,8 @@ pub struct Desk {
     pub spec: JobSpec,
     pub opening: Opening,
     pub complete: bool,
+    /// It was on the shelf when this coordinator began: workers may hold tasks and outcomes of it.
+    pub recovered: bool,
     pub client: Option<SessionId>,
     pub client_gone: Option<Instant>,
     pub told: Option<Progress>,
@@ -75,6 +77,7 @@ impl Desk {
             spec,
             opening: Opening::Asked,
             complete,
+            recovered: false,
             client: None,
             client_gone: None,
             told: None,

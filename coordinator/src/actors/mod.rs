@@ -15,6 +15,8 @@ pub mod carry_out;
 pub mod checkpointer;
 pub mod coordinator;
 pub mod desk;
+mod from_clients;
+mod from_workers;
 pub mod handshake;
 pub mod listener;
 pub mod root;

@@ -1,0 +1,102 @@
+//! What clients say to the coordinator.
+
+use bytes::Bytes;
+use shared::{
+    id::JobId,
+    job::JobSpec,
+    wire::client::{FromClient, StopCause, Stopped, ToClient},
+};
+
+use crate::{
+    actors::{coordinator::Coordinator, desk::Opening, said::SessionId, session::Out},
+    core::event::Event,
+    shelf::Stored,
+    writer::Order,
+};
+
+impl Coordinator {
+    pub(super) fn client_said(&mut self, session: SessionId, said: FromClient, payload: &Bytes) {
+        match said {
+            FromClient::Submit(spec) => self.submitted(session, *spec),
+            FromClient::Tasks { job, count } => self.tasks_came(job, count, payload),
+            FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
+            FromClient::Cancel { job, now } => self.cancel(job, now),
+            FromClient::Taken { job, bytes } => {
+                let Some(desk) = self.desks.get_mut(&job) else { return };
+                let was_behind = desk.is_behind();
+                desk.unread = desk.unread.saturating_sub(bytes);
+                if was_behind && !desk.is_behind() {
+                    self.on(Event::ClientBehind { job, behind: false });
+                }
+            }
+            FromClient::Heartbeat => {}
+        }
+    }
+
+    fn submitted(&mut self, session: SessionId, spec: JobSpec) {
+        let id = spec.id;
+        let (known, summary) = {
+            let mut shelf = self.shelf.borrow_mut();
+            let stored = shelf.jobs.entry(id).or_insert_with(|| Stored::new(spec));
+            (stored.received, stored.summary.clone())
+        };
+        if !self.desks.contains_key(&id) && summary.is_none() {
+            tracing::info!(job = %id, "a job has come");
+            self.open_desk(id, false);
+        }
+        let Some(peer) = self.peers.get(&session) else { return };
+        let _ = peer.outbox.send(Out::Client(ToClient::Accepted { job: id, known }, Bytes::new()));
+        if let Some(summary) = summary {
+            let _ = peer.outbox.send(Out::Client(ToClient::Finished(Box::new(summary)), Bytes::new()));
+        } else if let Some(desk) = self.desks.get_mut(&id) {
+            (desk.client, desk.client_gone, desk.unread) = (Some(session), None, 0);
+        }
+    }
+
+    fn tasks_came(&mut self, id: JobId, count: u32, keys: &Bytes) {
+        let Some(desk) = self.desks.get_mut(&id) else { return };
+        let extended = desk.tasks_mut().extend(keys);
+        let Ok(new) = extended else {
+            let message = "the client sent malformed task keys".to_owned();
+            return self.fail_job(id, Stopped { why: StopCause::Internal, message });
+        };
+        desk.write(Order::Keys(keys.clone()));
+        let open = desk.opening == Opening::Open;
+        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&id) {
+            stored.received += u64::from(count);
+        }
+        if open {
+            self.on(Event::TasksAdded {
+                job: id,
+                count: new.len(),
+                bytes: keys.len() as u64,
+                skipped: Vec::new(),
+            });
+        }
+    }
+
+    fn tasks_ended(&mut self, id: JobId, total: u64) {
+        let received = self.shelf.borrow().jobs.get(&id).map_or(0, |stored| stored.received);
+        let Some(desk) = self.desks.get_mut(&id) else { return };
+        if received != total {
+            let message = format!("{received} of {total} tasks arrived");
+            return self.fail_job(id, Stopped { why: StopCause::Internal, message });
+        }
+        desk.complete = true;
+        desk.write(Order::KeysComplete(total));
+        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&id) {
+            stored.complete = true;
+        }
+        match desk.opening {
+            Opening::Open => self.on(Event::TasksComplete(id)),
+            Opening::NeedsTasks => desk.scan(),
+            Opening::Asked | Opening::Scanning => {}
+        }
+    }
+
+    pub(super) fn cancel(&mut self, job: JobId, now: bool) {
+        self.open_to_end(job);
+        self.on(Event::JobCancelled { job, now });
+        self.hear_early();
+    }
+}

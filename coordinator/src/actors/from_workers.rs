@@ -1,0 +1,87 @@
+//! What workers say to the coordinator.
+
+use bytes::Bytes;
+use shared::{
+    id::WorkerId,
+    wire::worker::{FromWorker, Joined, Report},
+};
+
+use crate::{
+    actors::{
+        coordinator::{Child, Coordinator},
+        desk::Opening,
+        said::{SessionId, WorkerSaid},
+    },
+    core::event::{Event, Reported},
+};
+
+impl Coordinator {
+    pub(super) fn worker_said(&mut self, session: SessionId, said: FromWorker, payload: Bytes) {
+        if let FromWorker::Joined(joined) = said {
+            return self.worker_joined(session, joined);
+        }
+        let Some(worker) = self.peers.get(&session).and_then(|peer| peer.worker) else { return };
+        match said {
+            FromWorker::Report(report) => self.reported(worker, report, payload),
+            FromWorker::Returned { batch, tasks } => self.on(Event::Returned { worker, batch, tasks }),
+            FromWorker::Unloadable { job, message, traceback } => {
+                tracing::warn!(%worker, %job, message, traceback, "a worker cannot load the function");
+                self.on(Event::Unloadable { worker, job, message });
+            }
+            FromWorker::Status(status) => {
+                if let Some(peer) = self.peers.get_mut(&session) {
+                    peer.status = Some(status);
+                }
+            }
+            FromWorker::Leaving => {
+                self.workers.remove(&worker);
+                tracing::info!(%worker, "a worker leaves");
+                self.on(Event::WorkerLost(worker));
+            }
+            FromWorker::Joined(_) | FromWorker::Heartbeat => {}
+        }
+    }
+
+    fn worker_joined(&mut self, session: SessionId, joined: Joined) {
+        let Joined { worker, slots, holds } = joined;
+        if let Some(old) = self.workers.insert(worker, session).filter(|old| *old != session) {
+            self.peers.remove(&old);
+            self.family.kill(Child::Session(old));
+        }
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        peer.worker = Some(worker);
+        let host = peer.hello.host.clone();
+        tracing::info!(%worker, host, slots, holds = holds.len(), "a worker has joined");
+        self.shelf.borrow_mut().worker_here(worker, true);
+        self.on(Event::WorkerJoined { worker, host, slots, holds });
+    }
+
+    fn reported(&mut self, worker: WorkerId, report: Report, payload: Bytes) {
+        let Report { id, batch, job, values, failures, busy_us } = report;
+        let bytes = payload.len() as u64;
+        self.arriving = Some((values.clone(), payload));
+        self.on(Event::Reported(Reported {
+            worker,
+            report: id,
+            batch,
+            job,
+            values,
+            bytes,
+            failures,
+            busy_us,
+        }));
+        self.arriving = None;
+    }
+
+    pub(super) fn is_recovering(&self) -> bool {
+        self.desks.values().any(|desk| desk.recovered && desk.opening != Opening::Open)
+    }
+
+    pub(super) fn hear_early(&mut self) {
+        if !self.is_recovering() {
+            for WorkerSaid { session, said, payload } in std::mem::take(&mut self.early) {
+                self.worker_said(session, said, payload);
+            }
+        }
+    }
+}
