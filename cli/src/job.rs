@@ -71,9 +71,9 @@ impl Prepared {
         }
     }
 
-    /// Where its outcomes are kept.
-    pub fn checkpoint(&self) -> Option<&Path> {
-        self.checkpoint.as_deref()
+    /// How long running tasks may take after an interrupt.
+    pub fn grace(&self) -> Duration {
+        self.grace
     }
 
     /// Follows the job to its end and tells the user; returns the exit code.

@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod engine;
 mod fault;
 mod job;
 mod keys;
@@ -29,10 +30,11 @@ fn main() -> ExitCode {
             return ExitCode::from(fault::USAGE);
         }
     };
-    if let Err(message) = output::log(cli.log.as_deref()) {
+    if let Err(message) = output::log(cli.log.as_deref(), default_level(&cli.verb)) {
         output::say(&format!("maniple: error: {message}"));
         return ExitCode::from(fault::USAGE);
     }
+    shared::supervision::install_panic_hook();
     let ended = match cli.verb {
         Verb::Run(run) => verbs::run::run(&run),
         Verb::Submit(submit) => verbs::submit::run(&submit),
@@ -46,5 +48,13 @@ fn main() -> ExitCode {
             output::say(&format!("maniple: error: {fault}"));
             ExitCode::from(fault.code)
         }
+    }
+}
+
+/// Services tell what they do; a command that somebody waits for tells what is wrong.
+fn default_level(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Coordinator(_) | Verb::Worker(_) => "info",
+        Verb::Run(_) | Verb::Submit(_) | Verb::Checkpoint(_) => "warn",
     }
 }

@@ -58,13 +58,13 @@ impl Write for LogStream {
     }
 }
 
-/// Starts logging to standard error at `level`, else at `$MANIPLE_LOG`, else warnings and errors.
-pub fn log(level: Option<&str>) -> Result<(), String> {
+/// Starts logging to standard error at `level`, else at `$MANIPLE_LOG`, else at `default`.
+pub fn log(level: Option<&str>, default: &str) -> Result<(), String> {
     let from_environment = std::env::var("MANIPLE_LOG").ok().filter(|text| !text.is_empty());
     let (source, text) = match (level, &from_environment) {
         (Some(level), _) => ("--log", level),
         (None, Some(level)) => ("MANIPLE_LOG", level.as_str()),
-        (None, None) => ("the default", "warn"),
+        (None, None) => ("the default", default),
     };
     let filter = EnvFilter::try_new(text).map_err(|error| format!("{source} {text:?}: {error}"))?;
     tracing_subscriber::fmt()

@@ -45,11 +45,6 @@ impl Show {
         Show { reporter: Reporter::new(mode, Instant::now()), results, quiet, last: Progress::default() }
     }
 
-    /// Whether outcomes have to be sent here.
-    pub fn wants_results(&self) -> bool {
-        !matches!(self.results, Results::Kept)
-    }
-
     /// How far the job was when last heard of.
     pub fn last(&self) -> Progress {
         self.last

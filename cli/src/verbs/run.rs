@@ -1,8 +1,13 @@
 //! `maniple run`: coordinator, worker and client in one engine, under a keeper.
 
-use crate::{args::Run, fault::Fault};
+use worker::process::keeper;
 
-/// Carries out the verb.
-pub fn run(_args: &Run) -> Result<u8, Fault> {
-    Err(Fault::internal("not connected yet"))
+use crate::{args::Run, engine::Engine, fault::Fault, job, verbs::worker::processes};
+
+/// Carries out the verb. The process splits first, before threads and heap; the engine goes on.
+pub fn run(args: &Run) -> Result<u8, Fault> {
+    let end = keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
+    let prepared = job::prepare(&args.job, false)?;
+    prepared.check_checkpoint_folder()?;
+    Ok(Engine::run(prepared, processes(args.processes), end))
 }
