@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import gc
 import io
 import os
@@ -60,6 +59,11 @@ class Lock:
         raise TypeError("a lock cannot be given away")
 
 
+class Wordy:
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("é" * 30_000)
+
+
 class DiesPickled:
     def __reduce__(self) -> NoReturn:
         os._exit(9)
@@ -83,6 +87,7 @@ def made(what: str, size: int = 0) -> Any:
         "lock": lambda: [_thread.allocate_lock()],
         "own": lambda: {"deep": (Lock(),)},
         "quits": Quits,
+        "wordy": Wordy,
         "dies": DiesPickled,
         "text": lambda: "x" * size,
         "bytes": lambda: bytes(size),
@@ -91,6 +96,10 @@ def made(what: str, size: int = 0) -> Any:
         "surrogate": lambda: ["a\udc80"],
     }
     return kinds[what]()
+
+
+def endless(depth: int) -> int:
+    return endless(depth + 1)
 
 
 def fails(how: str, *rest: Any) -> Any:
@@ -108,7 +117,7 @@ def fails(how: str, *rest: Any) -> Any:
     if how == "generator":
         raise GeneratorExit
     if how == "recursion":
-        return fails(how)
+        return endless(0)
     if how == "chain":
         try:
             raise KeyError("inner")
@@ -137,7 +146,7 @@ def dies(how: str) -> str:
     if how == "segfault":
         ctypes.string_at(0)
     if how == "abort":
-        faulthandler._sigabrt()
+        os.abort()
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     return how
@@ -181,9 +190,9 @@ def streams(how: str, *rest: Any) -> Any:
         with open(os.devnull, "w") as sys.stdout:
             pass
     if how == "none":
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     if how == "break":
-        sys.stdout = Broken()  # type: ignore[assignment]
+        sys.stdout = Broken()
     return how
 
 
@@ -206,14 +215,16 @@ def forks(how: str) -> str:
     return "the original"
 
 
+def any_of(function: str, *rest: Any) -> Any:
+    return globals()[function](*rest)
+
+
 def leaves_thread() -> int:
     threading.Thread(target=threading.Event().wait).start()
     return threading.active_count()
 
 
 def facts(what: str) -> Any:
-    return {
-        "collector": lambda: [gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.isenabled()],
-        "path": lambda: [sys.path, os.getcwd(), sys.argv],
-        "interrupt": lambda: signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
-    }[what]()
+    if what == "collector":
+        return [gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.isenabled()]
+    return [sys.path, os.getcwd(), sys.argv]

@@ -61,11 +61,15 @@ def cut(text: str, tail: int = 0) -> str:
 def traceback_of(error: BaseException) -> str:
     """The traceback of an exception, without the frames of this file."""
     try:
-        traceback, frames = importlib.import_module("traceback"), error.__traceback__
+        frames = error.__traceback__
         while frames and frames.tb_frame.f_globals is globals():
             frames = frames.tb_next
-        if isinstance(error, MemoryError):
-            traceback.clear_frames(frames)  # they hold what filled the memory
+        step = frames if isinstance(error, MemoryError) else None
+        while step:  # they hold what filled the memory
+            with contextlib.suppress(RuntimeError):
+                step.tb_frame.clear()
+            step = step.tb_next
+        traceback = importlib.import_module("traceback")
         return cut("".join(traceback.format_exception(type(error), error, frames)), TEXT_LIMIT // 2)
     except BaseException as other:
         return f"<its traceback raised {name_of(type(other))}>"
@@ -150,7 +154,7 @@ class Child:
         os.close(control)
         os.close(beacon)
         os.set_blocking(self.control, True)
-        os.register_at_fork(after_in_child=lambda: os.close(self.control))
+        os.register_at_fork(after_in_child=self.disown)
         self.input, self.output = open(self.control, "rb", closefd=False), open(self.control, "wb", closefd=False)
         self.clock = time.perf_counter  # ours, even if a task puts another in its place
         self.fence = _thread.allocate_lock()
@@ -158,6 +162,11 @@ class Child:
         self.values: list[Any] = []
         self.failures: dict[int, dict[str, Any]] = {}
         self.unsent, self.story, self.busy, self.pace = 1, 0, 0.0, STRIDE_SECONDS
+
+    def disown(self) -> None:
+        """In a copy that a task forked: should it come back from the task, its next step here ends it."""
+        os.close(self.control)
+        self.page.release()
 
     def receive(self) -> tuple[Any, bytes]:
         lengths = self.input.read(8)
@@ -242,7 +251,7 @@ class Child:
                     if self.story > STORY_LIMIT:
                         self.flush(ordinal + 1)
                 ordinal += 1
-            self.check()
+            fcntl.fcntl(self.control, fcntl.F_GETFD)  # if a task closed it, end while the beacon names the task
             now = clock()
             self.busy += now - started
             self.pace = (self.pace + (now - started) / (until - begin)) / 2
@@ -254,15 +263,8 @@ class Child:
         if ordinal < end:
             self.send("Stopped", at=ordinal)
 
-    def check(self) -> None:
-        """Ends what a task has made unfit to go on, while the beacon still names the task."""
-        if os.getpid() != self.pid:
-            os._exit(0)  # a copy, made by fork, that came back from the function
-        fcntl.fcntl(self.control, fcntl.F_GETFD)
-
     def fail(self, ordinal: int, error: BaseException, kind: str = "Exception") -> None:
         """Notes how a task failed."""
-        self.check()
         if isinstance(error, MemoryError) and self.memory is not None:
             kind = "OutOfMemory"
         if isinstance(error, Unkeepable):
@@ -330,6 +332,8 @@ def main() -> NoReturn:
     except (BrokenPipeError, ConnectionResetError):
         code = 0  # the node is gone
     except BaseException as error:
+        if os.getpid() != child.pid:
+            os._exit(0)
         code = INTERNAL_ERROR
         print(f"maniple: this process cannot go on\n{traceback_of(error)}", file=sys.stderr)
     with contextlib.suppress(BaseException):
