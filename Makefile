@@ -34,8 +34,8 @@ lint: $(TOOLS) $(PACKAGE) ## formatting, clippy, ruff, mypy
 	$(VENV)/bin/ruff format --check python examples bench tests
 	$(VENV)/bin/ruff check python examples bench tests
 	cd python && ../$(VENV)/bin/mypy
-	cd examples/factors && MYPYPATH=../../python/src ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
-	cd bench && MYPYPATH=../python/tests:../python/src ../$(VENV)/bin/mypy --config-file ../python/pyproject.toml .
+	cd examples/factors && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
+	cd bench && MYPYPATH=../python/tests ../$(VENV)/bin/mypy --config-file ../python/pyproject.toml .
 
 format: $(TOOLS) ## format everything
 	cargo fmt --all
