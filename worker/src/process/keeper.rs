@@ -42,7 +42,7 @@ const SWEEP_EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many requests are served before the keeper looks after signals and the dead again.
 const REQUESTS_A_ROUND: usize = 16;
-/// For how many milliseconds news that nobody waits for may wait for more: a short command's start travels with its end.
+/// For how many milliseconds news that nobody waits for may wait for more: a short command's start goes with its end.
 const QUIET_NEWS_MAY_WAIT: u8 = 2;
 /// What the kernel adds to a child's badness when memory runs out, of 1000: it goes before the engine.
 const OOM_SCORE: &[u8] = b"500";

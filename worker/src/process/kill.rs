@@ -19,7 +19,7 @@ const ROUNDS: usize = 64;
 
 /// Kills all living descendants of `root`, without itself and without `spare` and its own; returns how many.
 pub fn kill_descendants(root: Pid, spare: Option<Pid>) -> usize {
-    kill_all(HashSet::new(), root, spare)
+    kill_all(HashSet::new(), || descendants(root, spare))
 }
 
 /// Kills a process and all its living descendants; returns how many.
@@ -27,13 +27,13 @@ pub fn kill_tree(root: Process) -> usize {
     if !send(root, Signal::SIGSTOP) {
         return 0;
     }
-    kill_all(HashSet::from([root]), root.pid, None)
+    kill_all(HashSet::from([root]), || descendants(root.pid, None))
 }
 
-fn kill_all(mut stopped: HashSet<Process>, root: Pid, spare: Option<Pid>) -> usize {
+fn kill_all(mut stopped: HashSet<Process>, mut look: impl FnMut() -> Vec<Process>) -> usize {
     for _ in 0..ROUNDS {
         let before = stopped.len();
-        for process in descendants(root, spare) {
+        for process in look() {
             if !stopped.contains(&process) && send(process, Signal::SIGSTOP) {
                 stopped.insert(process);
             }

@@ -2,7 +2,7 @@
 //!
 //! This is the only file of the project with `unsafe`. It decides nothing: it knows no ticket, no protocol and no
 //! policy. A function here is safe to call in any order unless its doc says otherwise; the two that are meant for the
-//! newborn keeper alone (`close_all_but`, `reset_dispositions`) break no memory safety but would break a normal program.
+//! newborn keeper alone (`close_all_but`, `reset_dispositions`) break no memory safety but would break any other program.
 #![expect(
     unsafe_code,
     reason = "fork, clone, wait4 and shared memory have no safe interface; see each block"
@@ -157,7 +157,7 @@ pub(super) fn pidfd_signal(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
 
 /// Lets the entered tokio runtime watch a descriptor.
 pub(super) fn watch(fd: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    // SAFETY: an `OwnedFd` is open, always the same, and here shared but never given away, until the `AsyncFd` drops it.
+    // SAFETY: an `OwnedFd` is open, always the same, and here shared but never given away, while it is watched.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
 }
 

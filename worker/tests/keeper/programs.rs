@@ -121,6 +121,7 @@ async fn program_hangs_up(mut engine: Engine) -> u8 {
     engine.hang_up();
     // The keeper waits for us, without other children.
     while worker::process::procfs::children(keeper) != [Pid::this()] {
+        assert_eq!(nix::unistd::getppid(), keeper, "the keeper died");
         std::thread::yield_now();
     }
     println!("hung up");

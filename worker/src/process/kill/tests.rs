@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::*;
 
@@ -60,4 +61,22 @@ fn another_process_with_the_same_pid_is_not_signalled() {
     assert!(send(process, Signal::SIGKILL));
     child.wait().unwrap();
     assert!(!send(process, Signal::SIGKILL));
+}
+
+#[test]
+fn everybody_is_stopped_before_the_next_look_and_newcomers_go_too() {
+    let mut sleepers: Vec<_> = (0..2).map(|_| Command::new("sleep").arg("1000").spawn().unwrap()).collect();
+    let pids: Vec<Pid> = sleepers.iter().map(|child| Pid::from_raw(child.id() as i32)).collect();
+    let family: Vec<Process> = pids.iter().filter_map(|pid| Process::find(*pid)).collect();
+    let mut looks = 0;
+    let killed = kill_all(HashSet::new(), || {
+        looks += 1;
+        if let Some(seen) = pids.iter().take(looks - 1).next_back() {
+            let state = waitpid(*seen, Some(WaitPidFlag::WUNTRACED));
+            assert!(looks > 3 || state == Ok(WaitStatus::Stopped(*seen, Signal::SIGSTOP)), "{state:?}");
+        }
+        family[..looks.min(2)].to_vec()
+    });
+    assert_eq!((killed, looks), (2, 3));
+    sleepers.iter_mut().for_each(|child| assert!(!child.wait().unwrap().success()));
 }

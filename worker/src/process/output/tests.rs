@@ -57,9 +57,22 @@ fn take_does_not_wait_for_an_open_pipe_and_starts_anew() {
 #[tokio::test]
 async fn follow_reads_more_than_a_pipe_holds() {
     let (mut pipe, writer) = OutputPipe::new(SMALL).unwrap();
-    let flood = std::thread::spawn(move || File::from(writer).write_all(&[b'x'; 300_000]).unwrap());
-    pipe.follow(Duration::ZERO).await.unwrap();
-    flood.join().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let ended = std::cell::Cell::new(false);
+    // Both on one thread: the pipe is full whenever the reader's turn comes, and it leaves it empty.
+    let flood = async {
+        let (mut writer, mut left) = (File::from(writer), 300_000);
+        while left > 0 {
+            left -= writer.write(&vec![b'x'; left]).unwrap_or(0);
+            assert!(!ended.get(), "follow ended although the pipe is open");
+            tokio::task::yield_now().await;
+        }
+    };
+    let follow = async {
+        pipe.follow(Duration::ZERO).await.unwrap();
+        ended.set(true);
+    };
+    tokio::join!(follow, flood);
     assert_eq!(text(&pipe.take().unwrap()), ("xxxx".into(), 300_000 - 7, "xxx".into()));
 }
 

@@ -1,0 +1,86 @@
+//! Monitor: looks at the machine every second, and at the processes as often as their limits ask for.
+//!
+//! It decides nothing: the core does, from what is read here.
+
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use shared::inject;
+use sysinfo::System;
+
+use crate::{
+    actors::{
+        node::Node,
+        said::{Observed, Watch},
+    },
+    registry::Registry,
+};
+
+/// How often processes are looked at whose tasks have limits.
+const CLOSE: Duration = Duration::from_millis(50);
+
+/// How often others are.
+const LOOSE: Duration = Duration::from_millis(500);
+
+/// How often the machine is.
+const MACHINE: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Monitor {
+    registry: Registry,
+    node: Addr<Node>,
+    watch: Watch,
+    /// `None`: the system does not say how it is.
+    system: Option<System>,
+}
+
+impl Monitor {
+    /// A monitor of the processes in this registry.
+    pub fn new(registry: Registry, node: Addr<Node>, watch: Watch) -> Monitor {
+        Monitor { registry, node, watch, system: System::new().ok() }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Monitor>) {
+        inject::point("monitor");
+        let at = Instant::now();
+        let readings = self.registry.look(self.watch.memory);
+        if !readings.is_empty() {
+            self.node.do_send(Observed::Processes { at, readings });
+        }
+        let pause = if self.watch.time || self.watch.memory { CLOSE } else { LOOSE };
+        ctx.run_later(pause, Monitor::look);
+    }
+
+    fn look_at_machine(&mut self, _: &mut Context<Monitor>) {
+        let Some(system) = &mut self.system else { return };
+        system.refresh_memory();
+        system.refresh_cpu_usage();
+        let (mut used, mut total) = (system.used_memory(), system.total_memory());
+        // In a container its own bound is the one that counts.
+        if let Some(bound) = system.cgroup_limits().filter(|bound| bound.total_memory < total) {
+            (used, total) = (bound.rss, bound.total_memory);
+        }
+        let cpu_percent = system.global_cpu_usage();
+        let pool = self.registry.look(true).iter().filter_map(|reading| reading.memory).sum();
+        self.node.do_send(Observed::Machine { cpu_percent, used, total, pool });
+    }
+}
+
+impl Actor for Monitor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.look(ctx);
+        self.look_at_machine(ctx);
+        ctx.run_interval(MACHINE, Monitor::look_at_machine);
+    }
+}
+
+impl Handler<Watch> for Monitor {
+    type Result = ();
+
+    fn handle(&mut self, watch: Watch, _: &mut Context<Self>) {
+        inject::point("monitor");
+        self.watch = watch;
+    }
+}

@@ -1,0 +1,414 @@
+//! Node: the root of a worker's tree. It holds the core, the reports that no coordinator has acknowledged, and the
+//! keys of the batches that are held; it turns mail into events and has the effects carried out.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Running, SpawnHandle};
+use bytes::Bytes;
+use shared::{
+    endpoint::host_name,
+    id::{ReportId, WorkerId, count},
+    inject,
+    supervision::{self, Exit, Family, Parent, Policy, Restart, Strategy},
+    wire::worker::{FromWorker, Report, Status, ToWorker},
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    actors::{
+        link::Link,
+        monitor::Monitor,
+        pool::Pool,
+        said::{
+            Alarm, Happened, Kept, Linked, Observed, Order, Outbox, PoolReady, ProcessOrder, Shutdown, Watch,
+        },
+    },
+    config::{Config, LEASE},
+    core::{Core, Effect, Event, Settings, command::shown, keys::Keys, notice::Notice},
+    process::event::KeeperEvent,
+    registry::Registry,
+};
+
+/// How long the last words may take on their way.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A payload that is smaller is copied, so that it does not hold the memory of the whole read that brought it.
+const COPIED: usize = 16 << 10;
+
+/// The exit code of a worker that its coordinator does not let in.
+const REFUSED: i32 = 5;
+
+/// The children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Child {
+    Monitor,
+    Link,
+    Pool,
+}
+
+/// See the module.
+pub struct Node {
+    family: Family<Child>,
+    config: Config,
+    worker: WorkerId,
+    core: Core,
+    keys: Keys,
+    /// What no coordinator has acknowledged.
+    reports: BTreeMap<ReportId, (Report, Bytes)>,
+    registry: Registry,
+    pool: Option<Addr<Pool>>,
+    monitor: Option<Addr<Monitor>>,
+    outbox: Option<Outbox>,
+    watch: Watch,
+    alarm: Option<(Instant, SpawnHandle)>,
+    /// All is said; only the connection's end is waited for.
+    leaving: bool,
+    carriers: JoinSet<()>,
+}
+
+impl Node {
+    /// A node that has nothing yet. Its factory runs inside its own task, so ids may be drawn here.
+    #[must_use]
+    pub fn new(config: Config) -> Node {
+        let worker = WorkerId(getrandom::u64().expect("the system has random numbers"));
+        let settings = Settings { worker, host: host_name(), slots: config.slots, lease: LEASE };
+        let family = Family::new("node", Policy::new(Strategy::OneForOne))
+            .child(Child::Monitor, Restart::Permanent)
+            .child(Child::Link, Restart::Permanent)
+            .child(Child::Pool, Restart::Permanent);
+        Node {
+            family,
+            config,
+            worker,
+            core: Core::new(settings),
+            keys: Keys::default(),
+            reports: BTreeMap::new(),
+            registry: Registry::default(),
+            pool: None,
+            monitor: None,
+            outbox: None,
+            watch: Watch { time: false, memory: false },
+            alarm: None,
+            leaving: false,
+            carriers: JoinSet::new(),
+        }
+    }
+
+    /// Tells the core, and has done what it asks for.
+    fn on(&mut self, event: Event, ctx: &mut Context<Node>) {
+        let mut effects = Vec::new();
+        self.core.on(event, Instant::now(), &mut effects);
+        for effect in effects {
+            self.carry_out(effect, ctx);
+        }
+        self.set_alarm(ctx);
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Node>) {
+        let now = Instant::now();
+        let Some(due) = self.core.wake_at(now) else { return };
+        if self.alarm.as_ref().is_some_and(|(at, _)| *at <= due) {
+            return;
+        }
+        if let Some((_, timer)) = self.alarm.take() {
+            ctx.cancel_future(timer);
+        }
+        let wake = |node: &mut Node, ctx: &mut Context<Node>| {
+            node.alarm = None;
+            let (at, readings) = (Instant::now(), node.registry.look(false));
+            node.on(Event::Sampled { at, readings }, ctx);
+            node.on(Event::Woken, ctx);
+        };
+        self.alarm = Some((due, ctx.run_later(due.saturating_duration_since(now), wake)));
+    }
+
+    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Node>) {
+        match effect {
+            Effect::Join(joined) => {
+                self.say(FromWorker::Joined(joined), Bytes::new());
+                for (report, payload) in self.reports.values() {
+                    self.say(FromWorker::Report(report.clone()), payload.clone());
+                }
+            }
+            Effect::Send(message) => self.say(message, Bytes::new()),
+            Effect::Report(report, payload) => {
+                let payload = if payload.len() < COPIED { Bytes::copy_from_slice(&payload) } else { payload };
+                self.reports.insert(report.id, (report.clone(), payload.clone()));
+                self.say(FromWorker::Report(report), payload);
+            }
+            Effect::Discard(report) => drop(self.reports.remove(&report)),
+            Effect::ForgetBatch(batch) => self.keys.forget(batch),
+            Effect::Start(life, job) => {
+                if let Some(spec) = self.core.job(job) {
+                    self.order(Order::Start(life, Arc::clone(spec)));
+                }
+            }
+            Effect::Run(life, run) => match self.keys.array(run.batch, &run.tasks) {
+                Ok(keys) => {
+                    let (first, count) = (run.first, count(&run.tasks));
+                    self.order(Order::Process(life, ProcessOrder::Run { first, count, keys }));
+                }
+                Err(error) => supervision::fail(ctx, format!("keys of batch {}: {error}", run.batch)),
+            },
+            Effect::SetStop(life, at) => self.registry.set_stop(life, at),
+            Effect::Execute(life, job, batch, task) => match (self.core.job(job), self.keys.one(batch, task))
+            {
+                (Some(spec), Ok(key)) => self.order(Order::Execute(life, Arc::clone(spec), key)),
+                (_, Err(error)) => {
+                    supervision::fail(ctx, format!("the key of task {task} of batch {batch}: {error}"))
+                }
+                (None, Ok(_)) => supervision::fail(ctx, format!("job {job} of batch {batch} is not known")),
+            },
+            Effect::Stop(life) => self.order(Order::Process(life, ProcessOrder::Stop)),
+            Effect::Kill(life) => self.order(Order::Process(life, ProcessOrder::Kill)),
+            Effect::Say(notice) => self.log(&notice),
+            Effect::End => self.leave(ctx),
+        }
+    }
+
+    fn say(&self, message: FromWorker, payload: Bytes) {
+        if let Some(outbox) = &self.outbox {
+            // A connection that ends just now is heard of by `Down`; what matters is kept.
+            let _ = outbox.send((message, payload));
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(pool) = &self.pool {
+            pool.do_send(order);
+        }
+    }
+
+    fn log(&self, notice: &Notice) {
+        match notice {
+            Notice::TaskStuck { batch, task, .. } => {
+                let key = self.keys.one(*batch, *task).map(|key| shown(&key)).unwrap_or_default();
+                tracing::warn!(key, "{notice}");
+            }
+            Notice::MemoryFreed { .. } => tracing::info!("{notice}"),
+            Notice::MemoryScarce { .. }
+            | Notice::TaskKilled { .. }
+            | Notice::ProcessLost { .. }
+            | Notice::ProtocolBroken { .. }
+            | Notice::JobUnloadable { .. }
+            | Notice::JobUnknown(_)
+            | Notice::CommandsCutOff => tracing::warn!("{notice}"),
+        }
+    }
+
+    /// The last words are in the outbox: ends when they are out.
+    fn leave(&mut self, ctx: &mut Context<Node>) {
+        self.leaving = true;
+        match self.outbox.take() {
+            Some(outbox) => {
+                drop(outbox);
+                ctx.run_later(LAST_WORDS, |_, ctx| ctx.stop());
+            }
+            None => ctx.stop(),
+        }
+    }
+
+    fn told(&mut self, said: ToWorker, payload: Bytes, ctx: &mut Context<Node>) {
+        let event = match said {
+            ToWorker::Job(spec) => {
+                let limits = &spec.limits;
+                self.watch.time |= limits.timeout.is_some();
+                self.watch.memory |= limits.memory.is_some();
+                if let Some(monitor) = &self.monitor {
+                    monitor.do_send(self.watch);
+                }
+                Event::JobDescribed(Arc::from(spec))
+            }
+            ToWorker::JobEnded(job) => {
+                self.order(Order::Forget(job));
+                Event::JobEnded(job)
+            }
+            ToWorker::Run(batch) => {
+                self.keys.insert(&batch, payload);
+                Event::Granted(batch)
+            }
+            ToWorker::Recall(batches) => {
+                let (at, readings) = (Instant::now(), self.registry.look(false));
+                self.on(Event::Sampled { at, readings }, ctx);
+                Event::Recalled(batches)
+            }
+            ToWorker::Drop(batches) => Event::Dropped(batches),
+            ToWorker::Forget(reports) => Event::Acknowledged(reports),
+            ToWorker::Heartbeat => return,
+            ToWorker::Shutdown => Event::ShutdownAsked { grace: self.config.grace },
+        };
+        self.on(event, ctx);
+    }
+
+    fn alarmed(&mut self, alarm: Alarm, ctx: &mut Context<Node>) {
+        match (&self.config.alarms, alarm) {
+            (Some(recipient), alarm) => recipient.do_send(alarm),
+            (None, Alarm::Signal(number)) => {
+                tracing::info!(signal = number, "ending in order; once more: at once");
+                supervision::set_exit_code(128 + number);
+                self.on(Event::ShutdownAsked { grace: self.config.grace }, ctx);
+            }
+            (None, Alarm::KeeperLost) => {
+                tracing::error!("the keeper died, and with it all processes; the node ends");
+                supervision::set_exit_code(supervision::INTERNAL_ERROR);
+                self.on(Event::PoolLost, ctx);
+                self.on(Event::ShutdownAsked { grace: Duration::ZERO }, ctx);
+            }
+        }
+    }
+}
+
+impl Actor for Node {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let (events, me) = (self.config.keeping.events.clone(), ctx.address());
+        self.carriers.spawn_local(async move {
+            let mut events = events.lock().await;
+            while let Some(event) = events.next().await {
+                if me.send(Kept(event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.start_children(ctx);
+    }
+
+    fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
+        self.stop_children(ctx)
+    }
+}
+
+impl Parent for Node {
+    type Slot = Child;
+
+    fn family(&mut self) -> &mut Family<Child> {
+        &mut self.family
+    }
+
+    fn start_child(&mut self, slot: Child, ctx: &mut Context<Self>) {
+        let (config, me, registry) = (self.config.clone(), ctx.address(), self.registry.clone());
+        let (worker, watch) = (self.worker, self.watch);
+        match slot {
+            Child::Monitor => {
+                self.monitor = Some(self.family.spawn(slot, move |_| Monitor::new(registry, me, watch)));
+            }
+            Child::Link => {
+                self.family.spawn(slot, move |_| Link::new(config.endpoint, me));
+            }
+            Child::Pool => {
+                self.pool = Some(self.family.spawn(slot, move |_| Pool::new(config, worker, me, registry)));
+            }
+        }
+    }
+
+    fn child_ended(&mut self, slot: Child, _: &Exit, ctx: &mut Context<Self>) {
+        match slot {
+            Child::Monitor => self.monitor = None,
+            Child::Link => {
+                self.outbox = None;
+                self.on(Event::Disconnected, ctx);
+            }
+            Child::Pool => {
+                self.pool = None;
+                self.on(Event::PoolLost, ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Kept> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Kept(event): Kept, ctx: &mut Context<Self>) {
+        inject::point("node");
+        match event {
+            KeeperEvent::Signal(signal) => self.alarmed(Alarm::Signal(signal as i32), ctx),
+            KeeperEvent::Lost => self.alarmed(Alarm::KeeperLost, ctx),
+            event @ (KeeperEvent::Spawned { .. }
+            | KeeperEvent::SpawnFailed { .. }
+            | KeeperEvent::Exited { .. }
+            | KeeperEvent::AllEnded { .. }) => {
+                if let Some(pool) = &self.pool {
+                    pool.do_send(Kept(event));
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Linked> for Node {
+    type Result = ();
+
+    fn handle(&mut self, linked: Linked, ctx: &mut Context<Self>) {
+        inject::point("node");
+        match linked {
+            Linked::Up { .. } if self.leaving => {}
+            Linked::Up { outbox, lease } => {
+                self.outbox = Some(outbox);
+                self.core.set_lease(lease);
+                self.on(Event::Connected, ctx);
+            }
+            Linked::Told(said, payload) => self.told(said, payload, ctx),
+            Linked::Down if self.leaving => ctx.stop(),
+            Linked::Down => {
+                self.outbox = None;
+                self.on(Event::Disconnected, ctx);
+            }
+            Linked::Refused(why) => {
+                tracing::error!("{why}");
+                supervision::set_exit_code(REFUSED);
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl Handler<PoolReady> for Node {
+    type Result = ();
+
+    fn handle(&mut self, _: PoolReady, ctx: &mut Context<Self>) {
+        inject::point("node");
+        self.on(Event::PoolStarted, ctx);
+    }
+}
+
+impl Handler<Happened> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Happened(life, event): Happened, ctx: &mut Context<Self>) {
+        inject::point("node");
+        self.on(Event::Process(life, event), ctx);
+    }
+}
+
+impl Handler<Observed> for Node {
+    type Result = ();
+
+    fn handle(&mut self, observed: Observed, ctx: &mut Context<Self>) {
+        inject::point("node");
+        match observed {
+            Observed::Processes { at, readings } => self.on(Event::Sampled { at, readings }, ctx),
+            Observed::Machine { cpu_percent, used, total, pool } => {
+                self.on(Event::MemoryRead { used, total }, ctx);
+                let busy = self.core.busy();
+                let (memory_used, memory_total, pool_memory) = (used, total, pool);
+                let status = Status { busy, cpu_percent, memory_used, memory_total, pool_memory };
+                self.say(FromWorker::Status(status), Bytes::new());
+            }
+        }
+    }
+}
+
+impl Handler<Shutdown> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Shutdown { grace }: Shutdown, ctx: &mut Context<Self>) {
+        inject::point("node");
+        self.on(Event::ShutdownAsked { grace }, ctx);
+    }
+}

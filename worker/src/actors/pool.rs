@@ -1,0 +1,243 @@
+//! Pool: the processes of a node. It starts them, hands each what is meant for it, and hears from the keeper of their
+//! ends. A fresh pool first has everything ended that an earlier one may have left.
+//!
+//! Its children are temporary: a slot's next life is the core's to decide. Invariant: every life that was ordered is
+//! reported as ended, by its own actor, or by the pool if the actor is lost.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Running};
+use bytes::Bytes;
+use shared::{
+    id::{JobId, WorkerId},
+    inject,
+    job::{JobSpec, Work},
+    supervision::{self, Exit, Family, Parent, Policy, Strategy},
+    wire::child::Load,
+};
+
+use crate::{
+    actors::{
+        node::Node,
+        process::Process,
+        said::{Happened, Kept, Order, PoolReady, ProcessOrder},
+    },
+    config::Config,
+    core::{
+        Life, ProcessEvent,
+        command::{Captured, Template},
+        event::{Ending, How},
+    },
+    launch::{LaunchError, Launched, Launcher},
+    process::event::{ExitStatus, KeeperEvent, Ticket},
+    registry::Registry,
+};
+
+/// A value larger than this does not fit into a frame beside its head.
+const VALUE_LIMIT: u64 = 60 << 20;
+
+/// So many lost process actors within the time are the pool's own fault.
+const LOST_ACTORS: (usize, Duration) = (5, Duration::from_secs(60));
+
+/// See the module.
+pub struct Pool {
+    family: Family<Life>,
+    config: Config,
+    worker: WorkerId,
+    node: Addr<Node>,
+    registry: Registry,
+    launcher: Option<Launcher>,
+    templates: HashMap<JobId, Rc<Template>>,
+    processes: HashMap<Life, Addr<Process>>,
+    tickets: HashMap<Ticket, Life>,
+    lost: VecDeque<Instant>,
+}
+
+impl Pool {
+    /// A pool without processes.
+    pub fn new(config: Config, worker: WorkerId, node: Addr<Node>, registry: Registry) -> Pool {
+        Pool {
+            family: Family::new("pool", Policy::new(Strategy::OneForOne)),
+            config,
+            worker,
+            node,
+            registry,
+            launcher: None,
+            templates: HashMap::new(),
+            processes: HashMap::new(),
+            tickets: HashMap::new(),
+            lost: VecDeque::new(),
+        }
+    }
+
+    fn open(&mut self) -> Result<(), LaunchError> {
+        let spawner = &self.config.keeping.spawner;
+        self.launcher = Some(Launcher::new(spawner.clone(), self.config.python.clone(), self.worker)?);
+        self.registry.clear();
+        Ok(spawner.end_all()?)
+    }
+
+    fn launch(&mut self, spec: &JobSpec, key: &Bytes) -> Result<(Launched, Option<Load>), LaunchError> {
+        let launcher = self.launcher.as_ref().expect("a pool that started has a launcher");
+        match &spec.work {
+            Work::Function(function) => {
+                let load = Load {
+                    module: function.module.clone(),
+                    function: function.function.clone(),
+                    path: function.path.clone(),
+                    memory: spec.limits.memory,
+                    value_limit: VALUE_LIMIT,
+                };
+                Ok((launcher.child(spec.id, function)?, Some(load)))
+            }
+            Work::Command(command) => {
+                let fresh = || Rc::new(Template::new(command));
+                let template = self.templates.entry(spec.id).or_insert_with(fresh);
+                Ok((launcher.command(spec.id, command, template, key)?, None))
+            }
+        }
+    }
+
+    fn start(&mut self, life: Life, spec: &Arc<JobSpec>, key: &Bytes) {
+        let (launched, load) = match self.launch(spec, key) {
+            Ok(launched) => launched,
+            Err(error) => return self.report_end(life, How::NotStarted(error.to_string())),
+        };
+        let beacon = launched.child.as_ref().map(|(_, beacon)| Arc::clone(beacon));
+        self.registry.insert(life, beacon);
+        self.tickets.insert(launched.ticket, life);
+        let (node, spawner) = (self.node.clone(), self.config.keeping.spawner.clone());
+        let start = move |ctx: &mut Context<Process>| {
+            Process::new(life, launched, load, node, spawner, ctx.address())
+        };
+        if let Some(process) = self.family.spawn_temporary(life, start) {
+            self.processes.insert(life, process);
+        }
+    }
+
+    fn report_end(&self, life: Life, how: How) {
+        let (stdout, stderr) = (Captured::default(), Captured::default());
+        self.node.do_send(Happened(life, ProcessEvent::Ended(Ending { how, running: 0, stdout, stderr })));
+    }
+
+    /// The keeper has reaped a process, or could not start it.
+    fn gone(&mut self, ticket: Ticket, how: How) {
+        let Some(life) = self.tickets.remove(&ticket) else { return };
+        self.registry.remove(life);
+        match self.processes.get(&life) {
+            Some(process) => process.do_send(ProcessOrder::Gone(how)),
+            None => self.report_end(life, How::Lost),
+        }
+    }
+
+    /// An actor ended otherwise than by reporting the end of its process.
+    fn actor_lost(&mut self, life: Life, exit: &Exit, ctx: &mut Context<Pool>) {
+        match self.tickets.iter().find(|(_, other)| **other == life) {
+            // `gone` reports the end.
+            Some((ticket, _)) => drop(self.config.keeping.spawner.kill_tree(*ticket)),
+            None => self.report_end(life, How::Lost),
+        }
+        let now = Instant::now();
+        self.lost.retain(|at| now.saturating_duration_since(*at) < LOST_ACTORS.1);
+        self.lost.push_back(now);
+        if self.lost.len() > LOST_ACTORS.0 {
+            supervision::fail(ctx, format!("process actors are lost again and again, the last one {exit}"));
+        }
+    }
+}
+
+impl Actor for Pool {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.start_children(ctx);
+        if let Err(error) = self.open() {
+            supervision::fail(ctx, error);
+        }
+    }
+
+    fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
+        self.stop_children(ctx)
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        // Without a keeper there is nothing left to be ended.
+        let _ = self.config.keeping.spawner.end_all();
+    }
+}
+
+impl Parent for Pool {
+    type Slot = Life;
+
+    fn family(&mut self) -> &mut Family<Life> {
+        &mut self.family
+    }
+
+    fn start_child(&mut self, life: Life, _: &mut Context<Self>) {
+        unreachable!("{life:?} is temporary");
+    }
+
+    fn child_ended(&mut self, life: Life, exit: &Exit, ctx: &mut Context<Self>) {
+        self.processes.remove(&life);
+        if !exit.is_orderly() {
+            self.actor_lost(life, exit, ctx);
+        }
+    }
+}
+
+impl Handler<Order> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, order: Order, _: &mut Context<Self>) {
+        inject::point("pool");
+        match order {
+            Order::Start(life, spec) => self.start(life, &spec, &Bytes::new()),
+            Order::Execute(life, spec, key) => self.start(life, &spec, &key),
+            Order::Process(life, order) => {
+                if let Some(process) = self.processes.get(&life) {
+                    process.do_send(order);
+                }
+            }
+            Order::Forget(job) => drop(self.templates.remove(&job)),
+        }
+    }
+}
+
+impl Handler<Kept> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, Kept(event): Kept, _: &mut Context<Self>) {
+        inject::point("pool");
+        match event {
+            KeeperEvent::Spawned { ticket, pid } => {
+                if let Some(life) = self.tickets.get(&ticket) {
+                    let pid = pid.as_raw().cast_unsigned();
+                    self.registry.spawned(*life, pid);
+                    self.node.do_send(Happened(*life, ProcessEvent::Spawned { pid }));
+                }
+            }
+            KeeperEvent::SpawnFailed { ticket, failure } => {
+                self.gone(ticket, How::NotStarted(failure.to_string()));
+            }
+            KeeperEvent::Exited { ticket, exit, .. } => {
+                let how = match exit.status {
+                    ExitStatus::Code(code) => How::Exited(code),
+                    ExitStatus::Signal { number, .. } => How::Signalled(number),
+                };
+                self.gone(ticket, how);
+            }
+            KeeperEvent::AllEnded { left } => {
+                if left > 0 {
+                    tracing::error!(left, "processes of an earlier pool could not be killed");
+                }
+                self.node.do_send(PoolReady);
+            }
+            KeeperEvent::Signal(_) | KeeperEvent::Lost => {}
+        }
+    }
+}

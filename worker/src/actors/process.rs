@@ -1,0 +1,200 @@
+//! Process: one life of a slot, a Python child or a command. It passes on what the child says, tells it what to do,
+//! and reports its end once: when the keeper has reaped it and all that it said has been heard.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use bytes::Bytes;
+use shared::{
+    codec::{FrameReader, FrameWriter, Limits},
+    inject,
+    wire::child::{Load, ToChild},
+};
+use tokio::{net::UnixStream, sync::mpsc, task::JoinSet};
+
+use crate::{
+    actors::{
+        carry::{Ask, mind_output, output, read_child, write_child},
+        node::Node,
+        said::{Happened, ProcessOrder},
+    },
+    core::{
+        Life, ProcessEvent,
+        command::Captured,
+        event::{Ending, How},
+    },
+    launch::Launched,
+    process::{beacon::Beacon, event::Ticket, spawner::Spawner},
+};
+
+/// How long the other of two signs of an end may take: a child's socket may be held open by what it left behind.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// The child has said something.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Heard(pub ProcessEvent);
+
+/// The child says nothing more; why, if that is its fault.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hushed(pub Option<String>);
+
+/// All is known about the end.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settled(Captured, Captured);
+
+/// See the module.
+pub struct Process {
+    life: Life,
+    ticket: Ticket,
+    node: Addr<Node>,
+    spawner: Spawner,
+    /// Dropped, the child ends.
+    words: Option<mpsc::UnboundedSender<(ToChild, Bytes)>>,
+    beacon: Option<Arc<Beacon>>,
+    gone: Option<How>,
+    hushed: bool,
+    settling: bool,
+    asks: mpsc::Sender<Ask>,
+    carriers: JoinSet<()>,
+}
+
+impl Process {
+    /// The actor of a process that the keeper was asked for; `load` is a child's first message.
+    pub fn new(
+        life: Life,
+        launched: Launched,
+        load: Option<Load>,
+        node: Addr<Node>,
+        spawner: Spawner,
+        me: Addr<Process>,
+    ) -> Process {
+        let Launched { ticket, stdout, stderr, child } = launched;
+        let mut carriers = JoinSet::new();
+        let (asks, asked) = mpsc::channel(1);
+        carriers.spawn_local(mind_output(stdout, stderr, asked));
+        let mut process = Process {
+            life,
+            ticket,
+            node,
+            spawner,
+            words: None,
+            beacon: None,
+            gone: None,
+            hushed: true,
+            settling: false,
+            asks,
+            carriers,
+        };
+        if let (Some((socket, beacon)), Some(load)) = (child, load) {
+            process.talk(socket, load, me);
+            process.beacon = Some(beacon);
+        }
+        process
+    }
+
+    fn talk(&mut self, socket: std::os::unix::net::UnixStream, load: Load, me: Addr<Process>) {
+        let socket = UnixStream::from_std(socket).expect("a fresh socket can be registered");
+        let (incoming, outgoing) = socket.into_split();
+        let (words, spoken) = mpsc::unbounded_channel();
+        words.send((ToChild::Load(load), Bytes::new())).expect("its receiver is here");
+        self.words = Some(words);
+        self.hushed = false;
+        let incoming = FrameReader::new(incoming, Limits::DATA);
+        self.carriers.spawn_local(read_child(incoming, self.asks.clone(), me));
+        self.carriers.spawn_local(write_child(FrameWriter::new(outgoing), spoken));
+    }
+
+    fn kill(&mut self) {
+        if self.gone.is_none()
+            && let Err(error) = self.spawner.kill_tree(self.ticket)
+        {
+            tracing::error!(slot = %self.life.slot, %error, "failed to have a process killed");
+        }
+    }
+
+    /// When both signs of the end are there, asks for the last output.
+    fn settle(&mut self, ctx: &mut Context<Process>) {
+        if self.hushed && self.gone.is_some() && !self.settling {
+            self.settling = true;
+            let (asks, me) = (self.asks.clone(), ctx.address());
+            self.carriers.spawn_local(async move {
+                let (stdout, stderr) = output(&asks).await;
+                me.do_send(Settled(stdout, stderr));
+            });
+        }
+    }
+}
+
+impl Actor for Process {
+    type Context = Context<Self>;
+}
+
+impl Handler<ProcessOrder> for Process {
+    type Result = ();
+
+    fn handle(&mut self, order: ProcessOrder, ctx: &mut Context<Self>) {
+        inject::point("process");
+        match order {
+            ProcessOrder::Run { first, count, keys } => {
+                if let Some(words) = &self.words {
+                    // A child that cannot be told is ending: its end gives the run back.
+                    let _ = words.send((ToChild::Run { first, count }, keys));
+                }
+            }
+            ProcessOrder::Stop => self.words = None,
+            ProcessOrder::Kill => self.kill(),
+            ProcessOrder::Gone(how) => {
+                self.gone = Some(how);
+                let give_up = |process: &mut Process, ctx: &mut Context<Process>| {
+                    process.hushed = true;
+                    process.settle(ctx);
+                };
+                if !self.hushed {
+                    ctx.run_later(AFTERMATH, give_up);
+                }
+                self.settle(ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Heard> for Process {
+    type Result = ();
+
+    fn handle(&mut self, Heard(event): Heard, _: &mut Context<Self>) {
+        inject::point("process");
+        if !self.settling {
+            self.node.do_send(Happened(self.life, event));
+        }
+    }
+}
+
+impl Handler<Hushed> for Process {
+    type Result = ();
+
+    fn handle(&mut self, Hushed(why): Hushed, ctx: &mut Context<Self>) {
+        self.hushed = true;
+        if let Some(why) = why {
+            tracing::warn!(slot = %self.life.slot, why, "a process speaks nonsense and is ended");
+            self.kill();
+        } else if self.gone.is_none() {
+            // It has closed its socket, so it is about to end; if it is not, it is of no use.
+            ctx.run_later(AFTERMATH, |process, _| process.kill());
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Settled> for Process {
+    type Result = ();
+
+    fn handle(&mut self, Settled(stdout, stderr): Settled, ctx: &mut Context<Self>) {
+        let how = self.gone.take().expect("it has settled after its end");
+        let running = self.beacon.as_ref().and_then(|beacon| beacon.running()).unwrap_or(0);
+        self.node.do_send(Happened(self.life, ProcessEvent::Ended(Ending { how, running, stdout, stderr })));
+        ctx.stop();
+    }
+}

@@ -1,0 +1,208 @@
+//! What a node hears and what it does about it: the whole vocabulary between the core and the actors.
+//!
+//! Events are in the past tense, effects are commands. Payloads are opaque bytes that pass through.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use shared::{
+    id::{BatchId, JobId, ReportId, Slot, TaskIndex, TaskRange},
+    job::JobSpec,
+    wire::{
+        child::Raised,
+        worker::{Batch, FromWorker, Joined, Report},
+    },
+};
+
+use super::{command::Captured, notice::Notice};
+
+/// One life of a slot: what comes from an earlier life is stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Life {
+    /// The place in the pool.
+    pub slot: Slot,
+    /// Counts the processes that lived there.
+    pub number: u32,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The link is up; the coordinator waits to hear who we are.
+    Connected,
+    /// The link is down.
+    Disconnected,
+    /// The coordinator described a job.
+    JobDescribed(Arc<JobSpec>),
+    /// No more batches of this job will come.
+    JobEnded(JobId),
+    /// Tasks were leased to us.
+    Granted(Batch),
+    /// The coordinator wants back what has not begun.
+    Recalled(Vec<BatchId>),
+    /// Nobody wants the outcomes of these batches any more.
+    Dropped(Vec<BatchId>),
+    /// These reports are durable.
+    Acknowledged(Vec<ReportId>),
+    /// Somebody wants the node to end in order; said again, at once.
+    ShutdownAsked {
+        /// How long running tasks may go on.
+        grace: Duration,
+    },
+    /// The pool is there and has no processes.
+    PoolStarted,
+    /// The pool is gone, and all processes with it.
+    PoolLost,
+    /// Something about a process.
+    Process(Life, ProcessEvent),
+    /// How far the processes are.
+    Sampled {
+        /// When it was read.
+        at: Instant,
+        /// By process.
+        readings: Vec<Reading>,
+    },
+    /// How full the machine is, in bytes.
+    MemoryRead {
+        /// In use.
+        used: u64,
+        /// All there is.
+        total: u64,
+    },
+    /// The time of [`Core::wake_at`](super::Core::wake_at) has come.
+    Woken,
+}
+
+/// What happened to a process.
+#[derive(Debug, Clone)]
+pub enum ProcessEvent {
+    /// It exists.
+    Spawned {
+        /// Its id.
+        pid: u32,
+    },
+    /// A child has loaded its function.
+    Ready,
+    /// A child could not load its function, and ends.
+    Unloadable {
+        /// One line.
+        message: String,
+        /// More, if there is more.
+        traceback: String,
+    },
+    /// A child has run tasks.
+    Ran(Ran),
+    /// A child runs no task of this ordinal or later of its current run.
+    Stopped {
+        /// The first that it does not run.
+        at: u64,
+    },
+    /// It is gone; nothing follows in this life.
+    Ended(Ending),
+}
+
+/// Tasks that a child has run.
+#[derive(Debug, Clone, Default)]
+pub struct Ran {
+    /// The ordinal of the first.
+    pub first: u64,
+    /// How many, failures included.
+    pub count: u32,
+    /// Wall time, in microseconds.
+    pub busy_us: u64,
+    /// Those that raised, by rising ordinal.
+    pub failures: Vec<Raised>,
+    /// The values of the others.
+    pub values: Bytes,
+    /// The end of what the process wrote to standard output; only with failures.
+    pub stdout: String,
+    /// The end of what the process wrote to standard error; only with failures.
+    pub stderr: String,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The manner.
+    pub how: How,
+    /// The beacon's last word: the ordinal of the task that ran, 0 if none did.
+    pub running: u64,
+    /// What it wrote.
+    pub stdout: Captured,
+    /// What it wrote.
+    pub stderr: Captured,
+}
+
+/// The manner of an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// It exited.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled(i32),
+    /// There never was a process; one line says why.
+    NotStarted(String),
+    /// It was ended because this node lost hold of it, which is nobody's fault.
+    Lost,
+}
+
+/// One look at a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Whose.
+    pub life: Life,
+    /// The ordinal of the task that runs; 0 for none.
+    pub running: u64,
+    /// The end of the stretch of ordinals that it has bound itself to.
+    pub committed: u64,
+    /// Resident memory in bytes, if it was read this time.
+    pub memory: Option<u64>,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Say who we are; all reports that are kept follow.
+    Join(Joined),
+    /// Say something to the coordinator. Only asked for while connected.
+    Send(FromWorker),
+    /// Keep this report, and send it if connected.
+    Report(Report, Bytes),
+    /// The report is durable: let it go.
+    Discard(ReportId),
+    /// No task of this batch is left to be run: let its keys go.
+    ForgetBatch(BatchId),
+    /// Start a child for this job.
+    Start(Life, JobId),
+    /// Give a child a run.
+    Run(Life, Assignment),
+    /// Ask a child to begin no task of this ordinal or later.
+    SetStop(Life, u64),
+    /// Start a command.
+    Execute(Life, JobId, BatchId, TaskIndex),
+    /// Let an idle or loading child end by itself.
+    Stop(Life),
+    /// End a process, and all that it started.
+    Kill(Life),
+    /// Tell the user.
+    Say(Notice),
+    /// All is said: the node may end.
+    End,
+}
+
+/// A run: a batch, or what is left of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The batch.
+    pub batch: BatchId,
+    /// Its tasks.
+    pub tasks: Vec<TaskRange>,
+    /// The ordinal of the first.
+    pub first: u64,
+}
+
+/// Effects in the order in which they are to be carried out.
+pub type Effects = Vec<Effect>;

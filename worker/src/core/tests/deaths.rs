@@ -1,0 +1,163 @@
+//! P5: a death costs one task.
+
+use super::*;
+
+#[test]
+fn a_death_costs_the_task_that_ran() {
+    let mut script = script(1);
+    script
+        .job(function_job(1))
+        .grant(1, 1, 0, 6)
+        .grant(2, 1, 6, 8)
+        .ready(0)
+        .ran(0, 1, 2, &[])
+        .expect(&[
+            "start 0 for job 1",
+            "run 0 b1 [0..6] from 1",
+            "run 0 b2 [6..8] from 7",
+            "report 1 b1 [0..2] 2 bytes",
+        ])
+        .died(0, How::Signalled(11), 5);
+    let story = script.out.iter().find_map(|effect| match effect {
+        crate::core::Effect::Report(report, _) => Some(report.failures[0].1.clone()),
+        _ => None,
+    });
+    let story = story.expect("a report");
+    assert_eq!((story.host.as_str(), story.pid, story.stdout.as_str()), ("host", 100, "out"));
+    assert_eq!(story.traceback, "Fatal Python error: Segmentation fault\n  File f.py");
+    script
+        .expect(&[
+            "say: the process of slot 0 ended under task 4: signal 11 (SIGSEGV)",
+            "report 2 b1 [] 0 bytes failed 4: signal 11 (SIGSEGV) (attempt 1)",
+            "start 0 for job 1",
+        ])
+        .ready(0)
+        .expect(&["run 0 b1 [2..4,5..6] from 1", "run 0 b2 [6..8] from 4"]);
+}
+
+#[test]
+fn an_exit_is_a_death_too() {
+    script(1).job(function_job(1)).grant(1, 1, 0, 1).ready(0).died(0, How::Exited(7), 1).expect(&[
+        "start 0 for job 1",
+        "run 0 b1 [0..1] from 1",
+        "say: the process of slot 0 ended under task 0: process ended with exit code 7",
+        "report 1 b1 [] 0 bytes failed 0: process ended with exit code 7 (attempt 2)",
+        "forget b1",
+        "start 0 for job 1",
+    ]);
+}
+
+#[test]
+fn an_idle_death_is_nobodys_fault() {
+    script(1)
+        .job(function_job(1))
+        .grant(1, 1, 0, 1)
+        .ready(0)
+        .ran(0, 1, 1, &[])
+        .died(0, How::Signalled(9), 0)
+        .expect(&[
+            "start 0 for job 1",
+            "run 0 b1 [0..1] from 1",
+            "report 1 b1 [0..1] 1 bytes",
+            "forget b1",
+            "say: the process of slot 0 ended while it ran no task: was ended by signal 9 (SIGKILL)",
+        ])
+        .wake()
+        .expect(&["start 0 for job 1"]);
+}
+
+#[test]
+fn a_culprit_that_never_gets_to_run_is_found_by_halves() {
+    let mut script = script(1);
+    script.job(function_job(1)).grant(1, 1, 0, 8);
+    let mut charged = Vec::new();
+    for _ in 0..40 {
+        for effect in std::mem::take(&mut script.out) {
+            match effect {
+                crate::core::Effect::Start(..) => {
+                    script.ready(0);
+                }
+                crate::core::Effect::Run(_, run) if run.first == 1 => {
+                    if run.tasks.iter().any(|range| (range.start..range.end).contains(&5)) {
+                        script.died(0, How::Signalled(6), 0);
+                    } else {
+                        script.ran(0, 1, shared::id::count(&run.tasks), &[]);
+                    }
+                }
+                crate::core::Effect::Run(_, run) => {
+                    if run.tasks.iter().any(|range| (range.start..range.end).contains(&5)) {
+                        script.died(0, How::Signalled(6), 0);
+                    } else {
+                        script.ran(0, run.first, shared::id::count(&run.tasks), &[]);
+                    }
+                }
+                crate::core::Effect::Report(report, _) => {
+                    charged.extend(
+                        report.failures.iter().map(|(task, failure)| (task.0, failure.cause.clone())),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(charged, [(5, shared::outcome::Cause::Signal(6))]);
+    assert!(script.core.leases.queue.is_empty() && script.core.busy() == 0, "all others have run");
+}
+
+#[test]
+fn a_child_that_cannot_start_is_tried_three_times() {
+    script(2)
+        .job(function_job(1))
+        .grant(1, 1, 0, 1)
+        .expect(&["start 0 for job 1", "start 1 for job 1"])
+        .exited(0, 1, "")
+        .expect(&[])
+        .wake()
+        .expect(&["start 0 for job 1"])
+        .exited(0, 1, "")
+        .wake()
+        .expect(&["start 0 for job 1"])
+        .exited(0, 1, "")
+        .expect(&[
+            "say: job 0000000000000001 cannot be run on this machine: its process ended with exit code 1 before it was ready: last words",
+            "unloadable: its process ended with exit code 1 before it was ready: last words",
+            "returned b1 0..1",
+            "forget b1",
+            "stop 1",
+        ])
+        .grant(2, 1, 1, 2)
+        .expect(&["forget b2", "returned b2 1..2"])
+        .on(Event::Disconnected)
+        .on(Event::Connected)
+        .expect(&["join", "unloadable: its process ended with exit code 1 before it was ready: last words"]);
+}
+
+#[test]
+fn one_slot_that_cannot_start_does_not_give_the_job_up() {
+    let mut script = script(2);
+    script.job(function_job(1)).grant(1, 1, 0, 1).ready(1);
+    for _ in 0..5 {
+        script.exited(0, 1, "").out.clear();
+        script.wake().expect(&["start 0 for job 1"]);
+    }
+}
+
+#[test]
+fn an_unloadable_function_is_said_at_once() {
+    let unloadable =
+        ProcessEvent::Unloadable { message: "no module m".into(), traceback: "Traceback".into() };
+    script(1)
+        .job(function_job(1))
+        .grant(1, 1, 0, 3)
+        .process(0, unloadable)
+        .expect(&[
+            "start 0 for job 1",
+            "stop 0",
+            "say: job 0000000000000001 cannot be run on this machine: no module m",
+            "unloadable: no module m",
+            "returned b1 0..3",
+            "forget b1",
+        ])
+        .exited(0, 0, "")
+        .expect(&[]);
+}

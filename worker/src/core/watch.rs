@@ -1,0 +1,191 @@
+//! Limits that somebody has to watch: time and memory of each task, memory of the machine, patience, the lease.
+
+use std::time::{Duration, Instant};
+
+use shared::outcome::Cause;
+
+use super::{
+    Core,
+    closing::PATIENCE,
+    event::{Effect, Effects, Reading},
+    notice::Notice,
+    slot::{Child, Command, Doom, State},
+};
+
+/// A task that runs for so long is worth a line.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Percent of the machine's memory in use above which nothing new is run, and below which it is again.
+const SCARCE: (u64, u64) = (90, 85);
+
+/// What is to be done with a process after a look at it.
+enum Sentence {
+    Spare,
+    Condemn(Cause),
+    /// It is idle and has grown beyond the limit: a fresh one takes its place.
+    Replace,
+}
+
+impl Core {
+    /// Readings of processes, taken at `at`.
+    pub(super) fn sampled(&mut self, readings: &[Reading], at: Instant, now: Instant, out: &mut Effects) {
+        for reading in readings {
+            let index = usize::from(reading.life.slot.0);
+            let is_current = |place: &&mut super::Place| place.life == reading.life;
+            let Some(place) = self.places.get_mut(index).filter(is_current) else { continue };
+            let job = match &mut place.state {
+                State::Child(child) => {
+                    child.sample.see(reading, at);
+                    child.job
+                }
+                State::Command(command) => {
+                    command.peak = command.peak.max(reading.memory.unwrap_or(0));
+                    command.job
+                }
+                State::Empty | State::Starting(_) | State::Stopping { .. } => continue,
+            };
+            let Some(job) = self.jobs.get(&job) else { continue };
+            let limits = &job.spec.limits;
+            let (timeout, memory) = (limits.timeout, limits.memory);
+            match self.judge(index, reading, timeout, memory, at) {
+                Sentence::Spare => self.warn_if_stuck(index, at, out),
+                Sentence::Condemn(cause) => self.condemn(index, reading.running, Doom::Guilty(cause), out),
+                Sentence::Replace => self.stop(index, now, out),
+            }
+            self.seen_committed(index, reading.committed, at, out);
+        }
+    }
+
+    fn judge(
+        &self,
+        index: usize,
+        reading: &Reading,
+        timeout: Option<Duration>,
+        memory: Option<u64>,
+        at: Instant,
+    ) -> Sentence {
+        let (since, idle) = match &self.places[index].state {
+            State::Child(child) => {
+                let held = child.runs.iter().any(|run| run.position(reading.running).is_some());
+                (held.then_some(child.sample.since), child.runs.is_empty())
+            }
+            State::Command(command) => (Some(command.since), false),
+            State::Empty | State::Starting(_) | State::Stopping { .. } => return Sentence::Spare,
+        };
+        let over =
+            memory.and_then(|limit| reading.memory.filter(|used| *used > limit).map(|used| (limit, used)));
+        match (since, over) {
+            (Some(_), Some((limit, used))) => Sentence::Condemn(Cause::OutOfMemory(limit, used)),
+            (None, Some(_)) if idle => Sentence::Replace,
+            (Some(since), None) => {
+                match timeout.filter(|limit| at.saturating_duration_since(since) >= *limit) {
+                    Some(limit) => Sentence::Condemn(Cause::Timeout(limit.as_millis() as u64)),
+                    None => Sentence::Spare,
+                }
+            }
+            (None, _) => Sentence::Spare,
+        }
+    }
+
+    /// Kills a process, once, for a reason.
+    pub(super) fn condemn(&mut self, index: usize, ordinal: u64, doom: Doom, out: &mut Effects) {
+        let place = &mut self.places[index];
+        let is_new = match &mut place.state {
+            State::Child(Child { doom: none @ None, .. }) => none.replace((ordinal, doom)).is_none(),
+            State::Command(Command { doom: none @ None, .. }) => none.replace(doom).is_none(),
+            State::Child(_)
+            | State::Command(_)
+            | State::Empty
+            | State::Starting(_)
+            | State::Stopping { .. } => false,
+        };
+        if is_new {
+            out.push(Effect::Kill(place.life));
+        }
+    }
+
+    fn warn_if_stuck(&mut self, index: usize, at: Instant, out: &mut Effects) {
+        let place = &mut self.places[index];
+        let slot = place.life.slot;
+        let (job, since, batch, task) = match &mut place.state {
+            State::Child(child) => {
+                let ordinal = child.sample.running;
+                let since = child.sample.since;
+                let is_due = child.sample.warned != ordinal && at.saturating_duration_since(since) >= STUCK;
+                let found =
+                    child.runs.iter().find_map(|run| Some((run.batch, run.task(run.position(ordinal)?))));
+                let Some((batch, task)) = found.filter(|_| is_due) else { return };
+                child.sample.warned = ordinal;
+                (child.job, since, batch, task)
+            }
+            State::Command(command)
+                if !command.warned && at.saturating_duration_since(command.since) >= STUCK =>
+            {
+                command.warned = true;
+                (command.job, command.since, command.batch, command.task)
+            }
+            State::Command(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => return,
+        };
+        let running = at.saturating_duration_since(since);
+        out.push(Effect::Say(Notice::TaskStuck { slot, job, batch, task, running }));
+    }
+
+    pub(super) fn memory_read(&mut self, used: u64, total: u64, out: &mut Effects) {
+        let percent = (u128::from(used) * 100 / u128::from(total.max(1))).min(100) as u8;
+        if !self.scarce && u64::from(percent) >= SCARCE.0 {
+            self.scarce = true;
+            out.push(Effect::Say(Notice::MemoryScarce { percent }));
+        } else if self.scarce && u64::from(percent) < SCARCE.1 {
+            self.scarce = false;
+            out.push(Effect::Say(Notice::MemoryFreed { percent }));
+        }
+    }
+
+    /// Kills processes that were asked to end and did not.
+    pub(super) fn lose_patience(&mut self, now: Instant, out: &mut Effects) {
+        for place in &mut self.places {
+            if let State::Stopping { since, killed: killed @ false } = &mut place.state
+                && *since + PATIENCE <= now
+            {
+                *killed = true;
+                out.push(Effect::Kill(place.life));
+            }
+        }
+    }
+
+    /// When commands have to stop for want of a coordinator.
+    pub(super) fn cut_off_at(&self) -> Option<Instant> {
+        let runs = |state: &State| matches!(state, State::Command(command) if command.doom.is_none());
+        let running = self.places.iter().any(|place| runs(&place.state));
+        let waiting = self.leases.queue.iter().any(|piece| self.is_command(piece.job));
+        self.lost_at.filter(|_| running || waiting).map(|at| at + self.settings.lease)
+    }
+
+    /// Stops commands one lease after the coordinator was lost: others may have got them by now.
+    pub(super) fn cut_off(&mut self, now: Instant, out: &mut Effects) {
+        if self.cut_off_at().is_none_or(|at| at > now) {
+            return;
+        }
+        out.push(Effect::Say(Notice::CommandsCutOff));
+        let jobs: Vec<_> = self.jobs.keys().copied().filter(|job| self.is_command(*job)).collect();
+        for piece in self.leases.take_where(|piece| jobs.contains(&piece.job)) {
+            self.hand_back(piece.batch, piece.tasks, out);
+        }
+        for index in 0..self.places.len() {
+            if matches!(self.places[index].state, State::Command(_)) {
+                self.condemn(index, 0, Doom::Withdrawn, out);
+            }
+        }
+    }
+}
+
+impl super::slot::Sample {
+    fn see(&mut self, reading: &Reading, at: Instant) {
+        if self.running != reading.running {
+            self.running = reading.running;
+            self.since = at;
+        }
+        self.committed = self.committed.max(reading.committed);
+        self.peak = self.peak.max(reading.memory.unwrap_or(0));
+    }
+}

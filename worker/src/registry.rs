@@ -1,0 +1,82 @@
+//! The processes that live now, by slot: read by the monitor and the node beside the pool that writes it.
+//!
+//! It is no substitute for messages: nobody learns from it that something happened, only how it is.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use shared::id::Slot;
+
+use crate::{
+    core::{Life, event::Reading},
+    process::beacon::Beacon,
+};
+
+/// See the module. Clones are the same registry.
+#[derive(Debug, Clone, Default)]
+pub struct Registry(Arc<DashMap<Slot, Live>>);
+
+/// A living process.
+#[derive(Debug)]
+struct Live {
+    life: Life,
+    pid: Option<u32>,
+    /// A command has none.
+    beacon: Option<Arc<Beacon>>,
+}
+
+impl Registry {
+    /// A process is being started.
+    pub fn insert(&self, life: Life, beacon: Option<Arc<Beacon>>) {
+        self.0.insert(life.slot, Live { life, pid: None, beacon });
+    }
+
+    /// Its id is known.
+    pub fn spawned(&self, life: Life, pid: u32) {
+        if let Some(mut live) = self.0.get_mut(&life.slot).filter(|live| live.life == life) {
+            live.pid = Some(pid);
+        }
+    }
+
+    /// It is gone.
+    pub fn remove(&self, life: Life) {
+        self.0.remove_if(&life.slot, |_, live| live.life == life);
+    }
+
+    /// All are gone.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+
+    /// Bounds what a child begins.
+    pub fn set_stop(&self, life: Life, at: u64) {
+        if let Some(live) = self.0.get(&life.slot).filter(|live| live.life == life)
+            && let Some(beacon) = &live.beacon
+        {
+            beacon.set_stop(at);
+        }
+    }
+
+    /// Looks at every process that exists; `memory` says whether at its resident memory too.
+    #[must_use]
+    pub fn look(&self, memory: bool) -> Vec<Reading> {
+        let look = |live: &Live| {
+            let beacon = live.beacon.as_ref();
+            Some(Reading {
+                life: live.life,
+                running: beacon.and_then(|beacon| beacon.running()).unwrap_or(0),
+                committed: beacon.map_or(0, |beacon| beacon.committed()),
+                memory: memory.then(|| resident(live.pid?)).flatten(),
+            })
+        };
+        self.0.iter().filter(|entry| entry.pid.is_some()).filter_map(|entry| look(&entry)).collect()
+    }
+}
+
+/// Resident memory of a process, in bytes.
+fn resident(pid: u32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
+}
