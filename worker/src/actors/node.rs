@@ -11,7 +11,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Running, 
 use bytes::Bytes;
 use shared::{
     endpoint::host_name,
-    id::{ReportId, WorkerId, count},
+    id::{ReportId, WorkerId},
     inject,
     supervision::{self, Exit, Family, Parent, Policy, Restart, Strategy},
     wire::worker::{FromWorker, Report, Status, ToWorker},
@@ -23,21 +23,13 @@ use crate::{
         link::Link,
         monitor::Monitor,
         pool::Pool,
-        said::{
-            Alarm, Happened, Kept, Linked, Observed, Order, Outbox, PoolReady, ProcessOrder, Shutdown, Watch,
-        },
+        said::{Alarm, Happened, Kept, Linked, Observed, Order, Outbox, PoolReady, Shutdown, Watch},
     },
     config::{Config, LEASE},
-    core::{Core, Effect, Event, Settings, command::shown, keys::Keys, notice::Notice},
+    core::{Core, Event, Settings, keys::Keys},
     process::event::KeeperEvent,
     registry::Registry,
 };
-
-/// How long the last words may take on their way.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// A payload that is smaller is copied, so that it does not hold the memory of the whole read that brought it.
-const COPIED: usize = 16 << 10;
 
 /// The exit code of a worker that its coordinator does not let in.
 const REFUSED: i32 = 5;
@@ -53,20 +45,20 @@ pub enum Child {
 /// See the module.
 pub struct Node {
     family: Family<Child>,
-    config: Config,
+    pub(super) config: Config,
     worker: WorkerId,
-    core: Core,
-    keys: Keys,
+    pub(super) core: Core,
+    pub(super) keys: Keys,
     /// What no coordinator has acknowledged.
-    reports: BTreeMap<ReportId, (Report, Bytes)>,
-    registry: Registry,
-    pool: Option<Addr<Pool>>,
+    pub(super) reports: BTreeMap<ReportId, (Report, Bytes)>,
+    pub(super) registry: Registry,
+    pub(super) pool: Option<Addr<Pool>>,
     monitor: Option<Addr<Monitor>>,
-    outbox: Option<Outbox>,
+    pub(super) outbox: Option<Outbox>,
     watch: Watch,
     alarm: Option<(Instant, SpawnHandle)>,
     /// All is said; only the connection's end is waited for.
-    leaving: bool,
+    pub(super) leaving: bool,
     carriers: JoinSet<()>,
 }
 
@@ -126,103 +118,9 @@ impl Node {
         self.alarm = Some((due, ctx.run_later(due.saturating_duration_since(now), wake)));
     }
 
-    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Node>) {
-        match effect {
-            Effect::Join(joined) => {
-                self.say(FromWorker::Joined(joined), Bytes::new());
-                for (report, payload) in self.reports.values() {
-                    self.say(FromWorker::Report(report.clone()), payload.clone());
-                }
-            }
-            Effect::Send(message) => self.say(message, Bytes::new()),
-            Effect::Report(report, payload) => {
-                let payload = if payload.len() < COPIED { Bytes::copy_from_slice(&payload) } else { payload };
-                self.reports.insert(report.id, (report.clone(), payload.clone()));
-                self.say(FromWorker::Report(report), payload);
-            }
-            Effect::Discard(report) => drop(self.reports.remove(&report)),
-            Effect::ForgetBatch(batch) => self.keys.forget(batch),
-            Effect::Start(life, job) => {
-                if let Some(spec) = self.core.job(job) {
-                    self.order(Order::Start(life, Arc::clone(spec)));
-                }
-            }
-            Effect::Run(life, run) => match self.keys.array(run.batch, &run.tasks) {
-                Ok(keys) => {
-                    let (first, count) = (run.first, count(&run.tasks));
-                    self.order(Order::Process(life, ProcessOrder::Run { first, count, keys }));
-                }
-                Err(error) => supervision::fail(ctx, format!("keys of batch {}: {error}", run.batch)),
-            },
-            Effect::SetStop(life, at) => self.registry.set_stop(life, at),
-            Effect::Execute(life, job, batch, task) => match (self.core.job(job), self.keys.one(batch, task))
-            {
-                (Some(spec), Ok(key)) => self.order(Order::Execute(life, Arc::clone(spec), key)),
-                (_, Err(error)) => {
-                    supervision::fail(ctx, format!("the key of task {task} of batch {batch}: {error}"))
-                }
-                (None, Ok(_)) => supervision::fail(ctx, format!("job {job} of batch {batch} is not known")),
-            },
-            Effect::Stop(life) => self.order(Order::Process(life, ProcessOrder::Stop)),
-            Effect::Kill(life) => self.order(Order::Process(life, ProcessOrder::Kill)),
-            Effect::Say(notice) => self.log(&notice),
-            Effect::End => self.leave(ctx),
-        }
-    }
-
-    fn say(&self, message: FromWorker, payload: Bytes) {
-        if let Some(outbox) = &self.outbox {
-            // A connection that ends just now is heard of by `Down`; what matters is kept.
-            let _ = outbox.send((message, payload));
-        }
-    }
-
-    fn order(&self, order: Order) {
-        if let Some(pool) = &self.pool {
-            pool.do_send(order);
-        }
-    }
-
-    fn log(&self, notice: &Notice) {
-        match notice {
-            Notice::TaskStuck { batch, task, .. } => {
-                let key = self.keys.one(*batch, *task).map(|key| shown(&key)).unwrap_or_default();
-                tracing::warn!(key, "{notice}");
-            }
-            Notice::MemoryFreed { .. } => tracing::info!("{notice}"),
-            Notice::MemoryScarce { .. }
-            | Notice::TaskKilled { .. }
-            | Notice::ProcessLost { .. }
-            | Notice::ProtocolBroken { .. }
-            | Notice::JobUnloadable { .. }
-            | Notice::JobUnknown(_)
-            | Notice::CommandsCutOff => tracing::warn!("{notice}"),
-        }
-    }
-
-    /// The last words are in the outbox: ends when they are out.
-    fn leave(&mut self, ctx: &mut Context<Node>) {
-        self.leaving = true;
-        match self.outbox.take() {
-            Some(outbox) => {
-                drop(outbox);
-                ctx.run_later(LAST_WORDS, |_, ctx| ctx.stop());
-            }
-            None => ctx.stop(),
-        }
-    }
-
     fn told(&mut self, said: ToWorker, payload: Bytes, ctx: &mut Context<Node>) {
         let event = match said {
-            ToWorker::Job(spec) => {
-                let limits = &spec.limits;
-                self.watch.time |= limits.timeout.is_some();
-                self.watch.memory |= limits.memory.is_some();
-                if let Some(monitor) = &self.monitor {
-                    monitor.do_send(self.watch);
-                }
-                Event::JobDescribed(Arc::from(spec))
-            }
+            ToWorker::Job(spec) => Event::JobDescribed(Arc::from(spec)),
             ToWorker::JobEnded(job) => {
                 self.order(Order::Forget(job));
                 Event::JobEnded(job)
@@ -242,6 +140,14 @@ impl Node {
             ToWorker::Shutdown => Event::ShutdownAsked { grace: self.config.grace },
         };
         self.on(event, ctx);
+        let (time, memory) = self.core.watches();
+        let watch = Watch { time, memory };
+        if watch != self.watch {
+            self.watch = watch;
+            if let Some(monitor) = &self.monitor {
+                monitor.do_send(watch);
+            }
+        }
     }
 
     fn alarmed(&mut self, alarm: Alarm, ctx: &mut Context<Node>) {

@@ -95,7 +95,10 @@ impl Core {
         if self.places[index].early_deaths >= EARLY_DEATHS && !works_elsewhere {
             let stderr = ending.stderr.end(OUTPUT.1);
             let last = stderr.trim_end().lines().next_back().unwrap_or("it wrote nothing to stderr").trim();
-            let message = format!("its process {} before it was ready: {last}", ending.how);
+            let message = match &ending.how {
+                How::NotStarted(why) => why.clone(),
+                how => format!("its process {how} before it was ready: {last}"),
+            };
             self.places[index].early_deaths = 0;
             self.give_up_job(job, message, stderr, now, out);
         }

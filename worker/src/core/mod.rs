@@ -197,6 +197,14 @@ impl Core {
         self.places.iter().filter(|place| place.is_busy()).count() as u16
     }
 
+    /// Whether tasks have to be watched for limits of (time, memory).
+    #[must_use]
+    pub fn watches(&self) -> (bool, bool) {
+        let has =
+            |limit: fn(&shared::job::Limits) -> bool| self.jobs.values().any(|job| limit(&job.spec.limits));
+        (has(|limits| limits.timeout.is_some()), has(|limits| limits.memory.is_some()))
+    }
+
     /// The job as it was described.
     #[must_use]
     pub fn job(&self, job: JobId) -> Option<&Arc<JobSpec>> {

@@ -47,7 +47,8 @@ fn run_tests() -> ExitCode {
             .unwrap();
         let stderr = String::from_utf8_lossy(&run.stderr);
         let panicked = script.faults.split([':', '@', ',']).filter(|part| scripts::ACTORS.contains(part));
-        let panicked = panicked.map(|actor| format!("injected at {actor}")).all(|text| stderr.contains(&text));
+        let panicked =
+            panicked.map(|actor| format!("injected at {actor}")).all(|text| stderr.contains(&text));
         let is_right = run.status.code() == Some(script.code) && panicked;
         println!("test {} ... {}", script.name, if is_right { "ok" } else { "FAILED" });
         if is_right {
