@@ -5,14 +5,14 @@ BIN := target/release/maniple
 TOOLS := $(VENV)/.tools
 PACKAGE := $(VENV)/.package
 
-.PHONY: help build demo demo-cluster test test-rust test-python lint format bench soak clean
+.PHONY: help build demo test test-rust test-python lint format bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
 build: $(PACKAGE) ## build target/release/maniple, and .venv with the package maniple
 	cargo build --release -p maniple
-	@ln -sf ../../$(BIN) $(VENV)/bin/maniple
+	@ln -f $(BIN) $(VENV)/bin/maniple
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,9 +54,12 @@ test-python: $(TOOLS) $(PACKAGE)
 bench: build ## Maniple and others side by side, as ratios
 	$(VENV)/bin/python bench/run.py
 
-soak: build $(TOOLS) ## the long fault runs
+soak: build ## the fault tests, twenty times in a row
 	cargo build --workspace --bins --features maniple/inject
-	cargo test --release -p maniple-tests --features maniple-tests/soak -- --ignored --nocapture
+	for round in $$(seq 20); do \
+	    echo "round $$round"; \
+	    cargo test --workspace --features maniple/inject --test e2e -- kills panics interrupts poison hostile || exit 1; \
+	done
 
 clean: ## remove everything that was built or installed
 	rm -rf target $(VENV)
