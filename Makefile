@@ -33,7 +33,9 @@ lint: $(TOOLS) $(PACKAGE) ## formatting, clippy, ruff, mypy
 	cargo clippy --workspace --all-targets --features maniple/inject -- -D warnings
 	$(VENV)/bin/ruff format --check python examples bench tests
 	$(VENV)/bin/ruff check python examples bench tests
-	$(VENV)/bin/mypy --config-file python/pyproject.toml python/src
+	cd python && ../$(VENV)/bin/mypy
+	cd examples/factors && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
+	cd bench && MYPYPATH=../python/tests ../$(VENV)/bin/mypy --config-file ../python/pyproject.toml .
 
 format: $(TOOLS) ## format everything
 	cargo fmt --all

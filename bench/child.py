@@ -56,7 +56,7 @@ def served(node: Node, keys: Sequence[Any], runs: int) -> float:
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    shapes = {
+    shapes: dict[str, list[Any]] = {
         "int": [n * 1000 for n in range(TASKS)],
         "[int]": [[n * 1000] for n in range(TASKS)],
         "tuple": [[(n, n)] for n in range(TASKS)],

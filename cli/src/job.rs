@@ -107,7 +107,8 @@ impl Prepared {
         let mistake = input_fault.or_else(|| ended.error().map(|message| Fault { code, message }));
         let progress = &ended.summary.progress;
         let nothing_done = progress.done + progress.failed + progress.skipped == 0;
-        if (!quiet || code != 0) && !(json && quiet) && !(mistake.is_some() && nothing_done) {
+        let told_otherwise = (mistake.is_some() && nothing_done) || (json && quiet);
+        if (!quiet || code != 0) && !told_otherwise {
             output::say(summary::human(&ended).trim_end());
         }
         mistake.map_or(Ok(code), Err)

@@ -1,6 +1,6 @@
 """Eight daily factors of 20 US stocks: the example that `make demo` runs.
 
-``factors(date, code)`` returns one row of eight floats for one stock on one day. Four of them are formulas of
+``factors(date, code)`` returns one row of eight floats for one stock on one day. Five of them are formulas of
 Z. Kakushadze, "101 Formulaic Alphas", 2015, arXiv 1601.00991 (nos. 12, 41, 53, 54 and 101, the typical price standing
 in for vwap in no. 41); the others are realised volatility, momentum and the illiquidity of Y. Amihud, "Illiquidity and
 stock returns", Journal of Financial Markets 5, 2002. Windows count the stock's own rows. Where a row, an input or a
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import math
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ class Bar(NamedTuple):
     volume: float
 
 
-@lru_cache(maxsize=None)
+@cache
 def bars() -> dict[str, tuple[dict[str, int], list[Bar]]]:
     """All bars by stock: where each date is, and the bars in rising date order. Read once per process."""
     stocks: dict[str, tuple[dict[str, int], list[Bar]]] = {}

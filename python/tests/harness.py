@@ -42,35 +42,42 @@ def memfd(content: bytes, size: int = 0) -> int:
 class Node:
     """One child and the node's side of it."""
 
-    def __init__(self, codec: str = "msgpack", before: str = "", environment: dict[str, str] | None = None) -> None:
+    def __init__(self, codec: str = "msgpack", deaf: bool = False) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
+        theirs.setblocking(False)  # as the runtime of a node may leave it
         program = memfd((SOURCE / "codec.py").read_bytes() + (SOURCE / "child.py").read_bytes())
         beacon = memfd(b"", 4096)
         self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")
         self.page[1] = NO_BOUND
-        start = f"{PLAIN if codec == 'plain' else ''}{before}exec(open({program}).read())"
+        start = f"{PLAIN if codec == 'plain' else ''}exec(open({program}).read())"
         self.process = subprocess.Popen(
             [PYTHON, "-u", "-c", start, str(theirs.fileno()), str(beacon)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(program, theirs.fileno(), beacon),
-            env={**os.environ, **(environment or {})},
         )
         theirs.close()
         os.close(program)
         os.close(beacon)
+        pipes = [self.process.stdout, self.process.stderr]
+        if deaf:
+            for pipe in pipes:
+                assert pipe
+                pipe.close()
+            pipes.clear()
         self.output = [bytearray(), bytearray()]
         self.readers = [
             threading.Thread(target=self._drain, args=(pipe, kept), daemon=True)
-            for pipe, kept in zip((self.process.stdout, self.process.stderr), self.output)
+            for pipe, kept in zip(pipes, self.output)
         ]
         for reader in self.readers:
             reader.start()
         self.codec, self.next = Codec(), 1
         self.outbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # neither side may wait for the other to read
-        threading.Thread(target=self._send, daemon=True).start()
+        self.sender = threading.Thread(target=self._send, daemon=True)
+        self.sender.start()
 
     @staticmethod
     def _drain(pipe: Any, kept: bytearray) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import gc
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -60,6 +60,11 @@ class Lock:
         raise TypeError("a lock cannot be given away")
 
 
+class Wordy:
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("é" * 30_000)
+
+
 class DiesPickled:
     def __reduce__(self) -> NoReturn:
         os._exit(9)
@@ -68,6 +73,11 @@ class DiesPickled:
 class Quits:
     def __reduce__(self) -> NoReturn:
         sys.exit(5)
+
+
+class Nameless(type):
+    def __getattribute__(cls, name: str) -> NoReturn:
+        raise ValueError(name)
 
 
 class Mute(Exception):
@@ -83,6 +93,7 @@ def made(what: str, size: int = 0) -> Any:
         "lock": lambda: [_thread.allocate_lock()],
         "own": lambda: {"deep": (Lock(),)},
         "quits": Quits,
+        "wordy": Wordy,
         "dies": DiesPickled,
         "text": lambda: "x" * size,
         "bytes": lambda: bytes(size),
@@ -93,6 +104,10 @@ def made(what: str, size: int = 0) -> Any:
     return kinds[what]()
 
 
+def endless(depth: int) -> int:
+    return endless(depth + 1)
+
+
 def fails(how: str, *rest: Any) -> Any:
     """Raises, or worse."""
     if how == "no":
@@ -101,6 +116,8 @@ def fails(how: str, *rest: Any) -> Any:
         raise ValueError(*rest)
     if how == "mute":
         raise Mute
+    if how == "nameless":
+        raise Nameless("Nameless", (Exception,), {})("still")
     if how == "exit":
         sys.exit(*rest)
     if how == "interrupt":
@@ -108,7 +125,7 @@ def fails(how: str, *rest: Any) -> Any:
     if how == "generator":
         raise GeneratorExit
     if how == "recursion":
-        return fails(how)
+        return endless(0)
     if how == "chain":
         try:
             raise KeyError("inner")
@@ -137,7 +154,7 @@ def dies(how: str) -> str:
     if how == "segfault":
         ctypes.string_at(0)
     if how == "abort":
-        faulthandler._sigabrt()
+        os.abort()
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     return how
@@ -181,9 +198,9 @@ def streams(how: str, *rest: Any) -> Any:
         with open(os.devnull, "w") as sys.stdout:
             pass
     if how == "none":
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     if how == "break":
-        sys.stdout = Broken()  # type: ignore[assignment]
+        sys.stdout = Broken()
     return how
 
 
@@ -201,9 +218,23 @@ def forks(how: str) -> str:
     if pid == 0:
         if how == "raise":
             sys.exit(0)
-        return "the copy"
+        if how == "return":
+            return "the copy"
+        wait(how)
+        os._exit(0)
+    if how not in ("raise", "return"):
+        return "the copy lives on"
     os.waitpid(pid, 0)
     return "the original"
+
+
+def pool(method: str) -> list[int]:
+    with multiprocessing.get_context(method).Pool(1) as workers:
+        return workers.map(abs, [-1, -2])
+
+
+def any_of(function: str, *rest: Any) -> Any:
+    return globals()[function](*rest)
 
 
 def leaves_thread() -> int:
@@ -212,8 +243,6 @@ def leaves_thread() -> int:
 
 
 def facts(what: str) -> Any:
-    return {
-        "collector": lambda: [gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.isenabled()],
-        "path": lambda: [sys.path, os.getcwd(), sys.argv],
-        "interrupt": lambda: signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
-    }[what]()
+    if what == "collector":
+        return [gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.isenabled()]
+    return [sys.path, os.getcwd(), sys.argv]

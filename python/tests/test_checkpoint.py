@@ -101,7 +101,7 @@ def test_a_flipped_bit_never_gives_a_wrong_value(tmp_path: Path) -> None:
 
 
 def test_corruption_is_raised_unless_it_is_to_be_skipped() -> None:
-    with pytest.raises(checkpoint.CheckpointError, match="damaged at bytes 144..384"):
+    with pytest.raises(checkpoint.CheckpointError, match=r"damaged at bytes 144\.\.384"):
         rows(GOLDEN / "damaged.checkpoint")
 
 

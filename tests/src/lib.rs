@@ -2,18 +2,23 @@
 //!
 //! - [`binary`]: the `maniple` under test - [`scratch`]: a folder of a test's own, and what runs in it
 //! - [`program`]: a started process, waited for with a bound - [`outcomes`]: what a checkpoint holds
-//! - [`leftovers`]: processes that a test has left behind - [`wait`]: for what gives no notice - [`skip`]: saying what this machine cannot check
+//! - [`leftovers`]: processes that a test has left behind - [`wait`]: for what gives no notice
+//! - [`network`]: machines of their own - [`units`]: the command lines of the systemd units
+//! - [`skip`]: saying what this machine cannot check
 //!
 //! Nothing here sleeps to wait for something to happen: it waits for the event, and fails with what was seen.
 
 pub mod binary;
 pub mod leftovers;
+pub mod network;
 pub mod outcomes;
 pub mod program;
 pub mod scratch;
 pub mod skip;
+pub mod units;
 pub mod wait;
 
+pub use network::Network;
 pub use outcomes::{Outcomes, outcomes};
 pub use program::{Ended, Program};
 pub use scratch::Scratch;

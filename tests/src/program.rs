@@ -66,7 +66,13 @@ impl Program {
 
     /// Waits until standard error has a line with this text, and returns the line.
     pub fn wait_for(&self, text: &str) -> String {
-        let found = |all: &str| all.lines().find(|line| line.contains(text)).map(str::to_owned);
+        self.wait_for_times(text, 1)
+    }
+
+    /// Waits until standard error has so many lines with this text, and returns the last one.
+    pub fn wait_for_times(&self, text: &str, times: usize) -> String {
+        let with_text = |line: &&str| line.contains(text);
+        let found = |all: &str| all.lines().filter(with_text).nth(times - 1).map(str::to_owned);
         let deadline = Instant::now() + PATIENCE;
         let mut gathered = self.stderr.text.lock().expect("no panic");
         loop {
@@ -76,7 +82,7 @@ impl Program {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
                 !gathered.1 && !left.is_zero(),
-                "{text:?} was not said; standard error was:\n{}",
+                "{text:?} was not said {times} times; standard error was:\n{}",
                 gathered.0
             );
             gathered = self.stderr.changed.wait_timeout(gathered, left).expect("no panic").0;

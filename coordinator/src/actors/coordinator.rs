@@ -254,6 +254,8 @@ impl Actor for Coordinator {
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
+        // From now on it is we who hang up.
+        self.peers.clear();
         self.stop_children(ctx)
     }
 }

@@ -34,7 +34,7 @@ if "Codec" not in globals():
 
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
 STORY_LIMIT = 192 << 10  # characters of failures after which a frame is sent: so its head stays below 1 MiB
-FRAME_SIZE = 16 << 20  # bytes of values after which a frame is sent
+FRAME_SIZE = 16 << 20  # bytes of values in a frame, unless a single one is larger
 PAYLOAD_LIMIT = 64 << 20  # what a node takes at most
 STRIDE_SECONDS, STRIDE_TASKS = 1e-3, 256  # how far the child binds itself at once
 SEND_SECONDS = 0.1  # what is finished is sent at the first stride's end after this
@@ -61,11 +61,15 @@ def cut(text: str, tail: int = 0) -> str:
 def traceback_of(error: BaseException) -> str:
     """The traceback of an exception, without the frames of this file."""
     try:
-        traceback, frames = importlib.import_module("traceback"), error.__traceback__
+        frames = error.__traceback__
         while frames and frames.tb_frame.f_globals is globals():
             frames = frames.tb_next
-        if isinstance(error, MemoryError):
-            traceback.clear_frames(frames)  # they hold what filled the memory
+        step = frames if isinstance(error, MemoryError) else None
+        while step:  # they hold what filled the memory
+            with contextlib.suppress(RuntimeError):
+                step.tb_frame.clear()
+            step = step.tb_next
+        traceback = importlib.import_module("traceback")
         return cut("".join(traceback.format_exception(type(error), error, frames)), TEXT_LIMIT // 2)
     except BaseException as other:
         return f"<its traceback raised {name_of(type(other))}>"
@@ -150,7 +154,7 @@ class Child:
         os.close(control)
         os.close(beacon)
         os.set_blocking(self.control, True)
-        os.register_at_fork(after_in_child=lambda: os.close(self.control))
+        os.register_at_fork(after_in_child=self.disown)
         self.input, self.output = open(self.control, "rb", closefd=False), open(self.control, "wb", closefd=False)
         self.clock = time.perf_counter  # ours, even if a task puts another in its place
         self.fence = _thread.allocate_lock()
@@ -159,12 +163,20 @@ class Child:
         self.failures: dict[int, dict[str, Any]] = {}
         self.unsent, self.story, self.busy, self.pace = 1, 0, 0.0, STRIDE_SECONDS
 
+    def disown(self) -> None:
+        """In a copy that a task forked: should it come back from the task, its next step here ends it."""
+        os.close(self.control)
+        self.page.release()
+
     def receive(self) -> tuple[Any, bytes]:
         lengths = self.input.read(8)
         if len(lengths) < 8:
             raise ConnectionResetError
         head_size, payload_size = struct.unpack("<II", lengths)
-        return self.codec.unpack(self.input.read(head_size)), self.input.read(payload_size)
+        message, payload = self.input.read(head_size), self.input.read(payload_size)
+        if len(message) < head_size or len(payload) < payload_size:
+            raise ConnectionResetError
+        return self.codec.unpack(message), payload
 
     def send(self, name: str, payload: Any = b"", **fields: Any) -> None:
         message = self.codec.pack({name: fields})
@@ -242,7 +254,7 @@ class Child:
                     if self.story > STORY_LIMIT:
                         self.flush(ordinal + 1)
                 ordinal += 1
-            self.check()
+            fcntl.fcntl(self.control, fcntl.F_GETFD)  # if a task closed it, end while the beacon names the task
             now = clock()
             self.busy += now - started
             self.pace = (self.pace + (now - started) / (until - begin)) / 2
@@ -254,15 +266,8 @@ class Child:
         if ordinal < end:
             self.send("Stopped", at=ordinal)
 
-    def check(self) -> None:
-        """Ends what a task has made unfit to go on, while the beacon still names the task."""
-        if os.getpid() != self.pid:
-            os._exit(0)  # a copy, made by fork, that came back from the function
-        fcntl.fcntl(self.control, fcntl.F_GETFD)
-
     def fail(self, ordinal: int, error: BaseException, kind: str = "Exception") -> None:
         """Notes how a task failed."""
-        self.check()
         if isinstance(error, MemoryError) and self.memory is not None:
             kind = "OutOfMemory"
         if isinstance(error, Unkeepable):
@@ -303,10 +308,13 @@ class Child:
                     if len(part) > self.limit:
                         why = f"its {len(part):,} bytes are more than the limit of {self.limit:,}"
                         raise Unkeepable(name_of(type(value)), why)
+                    if payload and len(payload) + len(part) > FRAME_SIZE:
+                        self.ran(ordinal, payload)
+                        payload = bytearray()
                     payload += part
                 except BaseException as error:
                     self.fail(ordinal, error, "BadValue")
-            if self.story > STORY_LIMIT or len(payload) > FRAME_SIZE:
+            if self.story > STORY_LIMIT:
                 self.ran(ordinal + 1, payload)
                 payload = bytearray()
         self.ran(end, payload)
@@ -330,6 +338,8 @@ def main() -> NoReturn:
     except (BrokenPipeError, ConnectionResetError):
         code = 0  # the node is gone
     except BaseException as error:
+        if os.getpid() != child.pid:
+            os._exit(0)
         code = INTERNAL_ERROR
         print(f"maniple: this process cannot go on\n{traceback_of(error)}", file=sys.stderr)
     with contextlib.suppress(BaseException):

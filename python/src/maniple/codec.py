@@ -27,7 +27,7 @@ from itertools import chain
 from typing import Any, Callable
 
 TUPLE, INTEGER, PICKLE = 1, 2, 3
-DEEPEST = 510  # levels below a value that msgpack packs; what is deeper is pickled as a whole
+DEEPEST = 510  # levels below a value, as many as readers follow; what is deeper, or holds itself, is pickled whole
 LARGEST_KEPT = 16 << 20  # bytes that a packer may keep allocated
 
 CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
@@ -38,7 +38,6 @@ HEADS = {first + size: (kind, 0, size) for kind, first, room in SMALL for size i
 HEADS |= {first + place: (kind, least << place, 0) for kind, first, least in LARGE for place in range(4 - least)}
 HEADS |= {0xD4 + power: ("ext", 0, 1 << power) for power in range(5)}
 MARKERS = {meaning: marker for marker, meaning in HEADS.items()}
-UNASKED_MARKS = [bytes([marker]) for marker, (kind, _, _) in HEADS.items() if kind in ("bin", "ext")]
 
 
 class Unkeepable(Exception):
@@ -58,7 +57,9 @@ class Undecodable:
 
 def name_of(kind: type) -> str:
     """The qualified name of a type, plain for a builtin."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    with contextlib.suppress(BaseException):  # a metaclass may do anything
+        return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return "a type without a name"
 
 
 def text_of(error: BaseException) -> str:
@@ -81,17 +82,17 @@ def extension(code: int, data: bytes) -> bytes:
     return head("ext", len(data)) + bytes([code]) + data
 
 
-def types_within(value: Any) -> set[type]:
-    """The types of a value and of all that its lists, tuples and dicts hold."""
-    level, found, nesting = [value], set[type](), {list, tuple, dict}
-    while level:
+def holds(value: Any, unwanted: set[type]) -> bool:
+    """Whether lists, tuples and dicts within a value hold any of these types, or are nested almost too deep."""
+    level, nesting = [value], {list, tuple, dict}
+    for _ in range(DEEPEST):
         kinds = set(map(type, level))
-        found |= kinds
-        nested = (
-            level if kinds <= nesting else [held for held in level if type(held) in nesting] if kinds & nesting else []
-        )
-        level = gc.get_referents(*nested)
-    return found
+        if kinds.isdisjoint(nesting | unwanted):
+            return False
+        if not kinds.isdisjoint(unwanted):
+            return True
+        level = gc.get_referents(*(level if kinds <= nesting else [held for held in level if type(held) in nesting]))
+    return True
 
 
 class Codec:
@@ -124,8 +125,7 @@ class Codec:
 
         def pack(value: Any) -> bytes:
             blob = inner(value)
-            amiss = any(mark in blob for mark in UNASKED_MARKS) and not unasked.isdisjoint(types_within(value))
-            return self.encode(value) if amiss else blob
+            return self.encode(value) if holds(value, unasked) else blob
 
         options = {"ext_hook": self.native, "strict_map_key": False, "unicode_errors": "surrogateescape"}
         self.pack, self.unpack = pack, lambda data: msgpack.unpackb(data, **options)
@@ -253,6 +253,8 @@ class Codec:
             return self.built(lambda: held if kind == "array" else dict(zip(held[::2], held[1::2]))), at
         start = at + (kind == "ext")
         body, end = data[start : start + size], start + size
+        if end > len(data):
+            raise ValueError("cut MessagePack")
         if kind == "ext":
             return self.built(lambda: self.native(int.from_bytes(data[at:start], "big", signed=True), body)), end
         return body if kind == "bin" else body.decode("utf-8", "surrogateescape"), end

@@ -3,9 +3,11 @@
 mod bad_input;
 mod cluster;
 mod commands;
+mod demo;
 mod hostile;
 mod interrupts;
 mod kills;
 mod main_job;
 mod panics;
 mod poison;
+mod two_machines;

@@ -21,7 +21,7 @@ with open(sys.argv[1], newline="") as tasks, open(sys.argv[2], "wb") as out:
 "#;
 
 /// The factor example and one task for each of its rows.
-fn factors(scratch: &Scratch) -> usize {
+pub fn factors(scratch: &Scratch) -> usize {
     let example = binary::root().join("examples/factors");
     for name in ["alphas.py", "sp500_daily_sample.csv"] {
         std::fs::copy(example.join(name), scratch.file(name)).expect("the example is there");

@@ -140,7 +140,7 @@ where
             Err(_) => break format!("it was silent for {} s", lease.as_secs_f64()),
         }
     };
-    link.do_send(Ended { life, why });
+    link.do_send(Ended { life, why: Some(why) });
 }
 
 /// Carries what is put into the outbox to the coordinator, and heartbeats where nothing is.
@@ -158,18 +158,18 @@ pub async fn write_coordinator<W>(
             Ok(Some(first)) => feed_all(&mut outgoing, first, &mut outbox).await,
             Ok(None) => {
                 let _ = tokio::time::timeout(lease, outgoing.shutdown()).await;
-                break "we left".to_owned();
+                break None;
             }
             Err(_) => outgoing.feed(&FromWorker::Heartbeat, Bytes::new()).await,
         };
         let sent = match fed {
             Ok(()) => tokio::time::timeout(lease, outgoing.flush()).await,
-            Err(error) => break error.to_string(),
+            Err(error) => break Some(error.to_string()),
         };
         match sent {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => break error.to_string(),
-            Err(_) => break "it does not read what it is sent".to_owned(),
+            Ok(Err(error)) => break Some(error.to_string()),
+            Err(_) => break Some("it does not read what it is sent".to_owned()),
         }
     };
     link.do_send(Ended { life, why });

@@ -42,8 +42,8 @@ pub struct Heard(pub Frame);
 pub struct Ended {
     /// Which one.
     pub life: u64,
-    /// One line.
-    pub why: String,
+    /// One line; `None`: in order, because the node has left.
+    pub why: Option<String>,
 }
 
 /// See the module.
@@ -152,9 +152,12 @@ impl Handler<Ended> for Link {
     type Result = ();
 
     fn handle(&mut self, Ended { life, why }: Ended, ctx: &mut Context<Self>) {
-        if life == self.life {
+        if life != self.life {
+            return;
+        }
+        self.node.do_send(Linked::Down);
+        if let Some(why) = why {
             tracing::warn!("lost the coordinator at {}: {why}; reconnecting", self.address);
-            self.node.do_send(Linked::Down);
             self.dial(ctx);
         }
     }

@@ -185,10 +185,6 @@ impl Actor for Node {
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
-        // So that it is not taken for lost. Nothing follows: the connection ends in order behind it.
-        if let Some(outbox) = self.outbox.take() {
-            let _ = outbox.send((FromWorker::Leaving, Bytes::new()));
-        }
         self.stop_children(ctx)
     }
 }
