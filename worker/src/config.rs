@@ -2,12 +2,11 @@
 
 use std::{io, path::PathBuf, rc::Rc, time::Duration};
 
-use actix::Recipient;
 use shared::endpoint::Endpoint;
 use tokio::sync::Mutex;
 
 use crate::{
-    actors::said::Alarm,
+    actors::said::Alarms,
     process::{
         keeper::EngineEnd,
         spawner::{KeeperEvents, Spawner},
@@ -32,7 +31,7 @@ pub struct Config {
     /// How long running tasks may go on after the first request to end.
     pub grace: Duration,
     /// Who hears of signals and of the keeper's death. `None`: the node itself, which then ends in order.
-    pub alarms: Option<Recipient<Alarm>>,
+    pub alarms: Option<Alarms>,
     /// The keeper.
     pub keeping: Keeping,
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::Message;
+use actix::{Message, Recipient};
 use bytes::Bytes;
 use shared::{
     id::JobId,
@@ -42,6 +42,9 @@ pub enum Alarm {
     /// The keeper died, and all processes with it: the engine has to end.
     KeeperLost,
 }
+
+/// Whoever embeds a node and hears its alarms.
+pub type Alarms = Recipient<Alarm>;
 
 /// From the keeper, to the node and on to the pool.
 #[derive(Debug, Message)]

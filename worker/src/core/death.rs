@@ -97,7 +97,7 @@ impl Core {
             let last = stderr.trim_end().lines().next_back().unwrap_or("it wrote nothing to stderr").trim();
             let message = match &ending.how {
                 How::NotStarted(why) => why.clone(),
-                how => format!("its process {how} before it was ready: {last}"),
+                how => format!("its process was lost before it was ready, {how}: {last}"),
             };
             self.places[index].early_deaths = 0;
             self.give_up_job(job, message, stderr, now, out);
@@ -300,12 +300,12 @@ impl How {
 impl std::fmt::Display for How {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            How::Exited(code) => write!(f, "ended with exit code {code}"),
+            How::Exited(code) => write!(f, "it ended with exit code {code}"),
             How::Signalled(number) => {
-                write!(f, "was ended by signal {number} ({})", shared::outcome::signal_name(*number))
+                write!(f, "it was ended by signal {number} ({})", shared::outcome::signal_name(*number))
             }
-            How::NotStarted(why) => write!(f, "was not started ({why})"),
-            How::Lost => f.write_str("was lost hold of"),
+            How::NotStarted(why) => write!(f, "it was not started ({why})"),
+            How::Lost => f.write_str("this node lost hold of it"),
         }
     }
 }

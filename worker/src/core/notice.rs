@@ -42,7 +42,7 @@ pub enum Notice {
         /// How.
         cause: Cause,
     },
-    /// A process ended while it ran no task.
+    /// A process ended, and no task is to blame.
     ProcessLost {
         /// Where.
         slot: Slot,
@@ -86,7 +86,7 @@ impl fmt::Display for Notice {
                 write!(f, "the process of slot {slot} ended under task {task}: {cause}")
             }
             Notice::ProcessLost { slot, end } => {
-                write!(f, "the process of slot {slot} ended while it ran no task: {end}")
+                write!(f, "the process of slot {slot} was lost: {end}")
             }
             Notice::ProtocolBroken { slot, what } => {
                 write!(f, "the process of slot {slot} broke the protocol and is ended: {what}")

@@ -60,7 +60,7 @@ fn an_idle_death_is_nobodys_fault() {
             "run 0 b1 [0..1] from 1",
             "report 1 b1 [0..1] 1 bytes",
             "forget b1",
-            "say: the process of slot 0 ended while it ran no task: was ended by signal 9 (SIGKILL)",
+            "say: the process of slot 0 was lost: it was ended by signal 9 (SIGKILL)",
         ])
         .wake()
         .expect(&["start 0 for job 1"]);
@@ -76,13 +76,6 @@ fn a_culprit_that_never_gets_to_run_is_found_by_halves() {
             match effect {
                 crate::core::Effect::Start(..) => {
                     script.ready(0);
-                }
-                crate::core::Effect::Run(_, run) if run.first == 1 => {
-                    if run.tasks.iter().any(|range| (range.start..range.end).contains(&5)) {
-                        script.died(0, How::Signalled(6), 0);
-                    } else {
-                        script.ran(0, 1, shared::id::count(&run.tasks), &[]);
-                    }
                 }
                 crate::core::Effect::Run(_, run) => {
                     if run.tasks.iter().any(|range| (range.start..range.end).contains(&5)) {
@@ -119,8 +112,8 @@ fn a_child_that_cannot_start_is_tried_three_times() {
         .expect(&["start 0 for job 1"])
         .exited(0, 1, "")
         .expect(&[
-            "say: job 0000000000000001 cannot be run on this machine: its process ended with exit code 1 before it was ready: last words",
-            "unloadable: its process ended with exit code 1 before it was ready: last words",
+            "say: job 0000000000000001 cannot be run on this machine: its process was lost before it was ready, it ended with exit code 1: last words",
+            "unloadable: its process was lost before it was ready, it ended with exit code 1: last words",
             "returned b1 0..1",
             "forget b1",
             "stop 1",
@@ -129,7 +122,7 @@ fn a_child_that_cannot_start_is_tried_three_times() {
         .expect(&["forget b2", "returned b2 1..2"])
         .on(Event::Disconnected)
         .on(Event::Connected)
-        .expect(&["join", "unloadable: its process ended with exit code 1 before it was ready: last words"]);
+        .expect(&["join", "unloadable: its process was lost before it was ready, it ended with exit code 1: last words"]);
 }
 
 #[test]
@@ -160,4 +153,17 @@ fn an_unloadable_function_is_said_at_once() {
         ])
         .exited(0, 0, "")
         .expect(&[]);
+}
+
+#[test]
+fn a_process_that_was_lost_hold_of_costs_nobody_anything() {
+    let mut script = script(1);
+    script.job(function_job(1)).grant(1, 1, 0, 1).expect(&["start 0 for job 1"]);
+    for _ in 0..5 {
+        script.ready(0).died(0, How::Lost, 1).expect(&[
+            "run 0 b1 [0..1] from 1",
+            "say: the process of slot 0 was lost: this node lost hold of it",
+            "start 0 for job 1",
+        ]);
+    }
 }

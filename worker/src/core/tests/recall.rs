@@ -143,3 +143,24 @@ fn a_death_after_a_recall_hands_the_rest_back() {
             "start 0 for job 1",
         ]);
 }
+
+#[test]
+fn a_child_that_runs_what_was_taken_back_is_ended() {
+    script(1)
+        .job(function_job(1))
+        .grant(1, 1, 0, 3)
+        .ready(0)
+        .sample(0, 1, 2, None)
+        .on(Event::Recalled(vec![batch_id(1)]))
+        .pass(ms(2))
+        .sample(0, 1, 2, None)
+        .ran(0, 1, 3, &[])
+        .expect(&[
+            "start 0 for job 1",
+            "run 0 b1 [0..3] from 1",
+            "set stop 0 at 2",
+            "returned b1 1..3",
+            "say: the process of slot 0 broke the protocol and is ended: it reports 3 tasks from ordinal 1 on",
+            "kill 0",
+        ]);
+}
