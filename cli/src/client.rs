@@ -106,9 +106,11 @@ impl Client {
         let me = hello(Role::Client);
         let mut lost_since: Option<Instant> = None;
         let mut pause = FIRST_PAUSE;
+        let mut reached = false;
         loop {
             match self.endpoint.connect(&me, Duration::from_secs(10)).await {
                 Ok(connected) => {
+                    reached = true;
                     if lost_since.take().is_some() {
                         self.show.note("connected to the coordinator again");
                     }
@@ -121,8 +123,10 @@ impl Client {
                     }
                 }
                 Err(EndpointError::Refused(why)) => return Err(Fault::refused(why)),
-                // A coordinator that was never reached is a mistake; one that was is waited for.
-                Err(EndpointError::Unreachable(why)) if self.sent.is_empty() && lost_since.is_none() => {
+                // A coordinator elsewhere that was never reached is a mistake; one that was is waited for.
+                Err(EndpointError::Unreachable(why))
+                    if !reached && matches!(self.endpoint, Endpoint::Network { .. }) =>
+                {
                     return Err(Fault::usage(why));
                 }
                 Err(EndpointError::Unreachable(why)) => {

@@ -3,8 +3,10 @@
 //! The root fails as a whole: whatever in it cannot be mended by its own family ends the process with exit code 70,
 //! and the same command goes on from the checkpoint.
 
+use std::time::Duration;
+
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Running, fut::wrap_future,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Running, fut::wrap_future,
 };
 use coordinator::{Root, shelf::Shelf};
 use shared::{
@@ -13,12 +15,12 @@ use shared::{
     supervision::{self, Exit, Family, Parent, Policy, Restart, Strategy},
 };
 use tokio::sync::mpsc;
-use worker::{Alarm, Keeping, Node, process::keeper::EngineEnd};
+use worker::{Alarm, Keeping, Node, Shutdown, process::keeper::EngineEnd};
 
 use crate::{fault::Fault, job::Prepared, output};
 
 /// How long a silent part of this process is waited for. It is long, because only a stopped process is silent.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(60);
 /// Signals that may wait for the client.
 const SIGNALS: usize = 8;
 
@@ -31,6 +33,7 @@ pub enum Child {
 /// What an engine is started with.
 pub struct Engine {
     family: Family<Child>,
+    running: Option<Addr<Node>>,
     prepared: Option<Prepared>,
     coordinator: coordinator::Config,
     node: worker::Config,
@@ -60,7 +63,8 @@ impl Engine {
         Engine {
             family: Family::new("engine", Policy::new(Strategy::OneForOne).limit(0, LEASE))
                 .child(Child::Coordinator, Restart::Permanent)
-                .child(Child::Node, Restart::Permanent),
+                .child(Child::Node, Restart::Transient),
+            running: None,
             prepared: Some(prepared),
             coordinator,
             node,
@@ -78,13 +82,16 @@ impl Actor for Engine {
         let prepared = self.prepared.take().expect("an engine is started once");
         let heard = self.heard.take().expect("an engine is started once");
         let job = prepared.follow(self.node.endpoint.clone(), heard);
-        let end = |ended: Result<u8, Fault>, _: &mut Engine, ctx: &mut Context<Engine>| {
+        let end = |ended: Result<u8, Fault>, engine: &mut Engine, _: &mut Context<Engine>| {
             let code = ended.unwrap_or_else(|fault| {
                 output::say(&format!("maniple: error: {fault}"));
                 fault.code
             });
             supervision::set_exit_code(i32::from(code));
-            ctx.stop();
+            // The node takes its leave first; its end is the engine's.
+            if let Some(node) = &engine.running {
+                node.do_send(Shutdown { grace: Duration::ZERO });
+            }
         };
         ctx.spawn(wrap_future::<_, Engine>(job).map(end));
     }
@@ -109,13 +116,15 @@ impl Parent for Engine {
             }
             Child::Node => {
                 let config = self.node.clone();
-                self.family.spawn(slot, |_| Node::new(config));
+                self.running = Some(self.family.spawn(slot, |_| Node::new(config)));
             }
         }
     }
 
-    fn child_ended(&mut self, slot: Child, exit: &Exit, _: &mut Context<Self>) {
-        if !exit.is_orderly() {
+    fn child_ended(&mut self, slot: Child, exit: &Exit, ctx: &mut Context<Self>) {
+        if exit.is_orderly() {
+            ctx.stop();
+        } else {
             output::say(&format!("maniple: error: the {slot:?} of this engine ended: {exit}"));
         }
     }

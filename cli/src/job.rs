@@ -95,25 +95,22 @@ impl Prepared {
             }
             End::Summary(summary) => *summary,
         };
-        let mut code = match (&input_fault, signal) {
-            (Some(fault), _) => fault.code,
-            (None, _) => summary::exit_code(&summary),
-        };
-        // The client alone knows which signal made it cancel.
-        if let (true, Some(signal)) = (code == CANCELLED, signal) {
-            code = 128 + signal as u8;
+        let mut code = input_fault.as_ref().map_or_else(|| summary::exit_code(&summary), |fault| fault.code);
+        if code == CANCELLED {
+            // The client alone knows which signal made it cancel. If none did, nobody reads the results any more.
+            code = signal.map_or(0, |signal| 128 + signal as u8);
         }
         let ended = summary::Ended { summary, wall: started.elapsed(), checkpoint };
         if json {
             output::print(&summary::machine(&ended, code));
         }
-        if !quiet || (code != 0 && !json) {
+        let mistake = input_fault.or_else(|| ended.error().map(|message| Fault { code, message }));
+        let progress = &ended.summary.progress;
+        let nothing_done = progress.done + progress.failed + progress.skipped == 0;
+        if (!quiet || code != 0) && !(json && quiet) && !(mistake.is_some() && nothing_done) {
             output::say(summary::human(&ended).trim_end());
         }
-        match input_fault {
-            Some(fault) => Err(fault),
-            None => Ok(code),
-        }
+        mistake.map_or(Ok(code), Err)
     }
 }
 

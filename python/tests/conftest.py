@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,3 +26,11 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
             return node
 
         yield begin
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> str:
+    """The path of a FIFO: opening one end waits for the other."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return str(path)

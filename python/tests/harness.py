@@ -45,6 +45,7 @@ class Node:
     def __init__(self, codec: str = "msgpack", deaf: bool = False) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
+        theirs.setblocking(False)  # as the runtime of a node may leave it
         program = memfd((SOURCE / "codec.py").read_bytes() + (SOURCE / "child.py").read_bytes())
         beacon = memfd(b"", 4096)
         self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")
@@ -75,7 +76,8 @@ class Node:
             reader.start()
         self.codec, self.next = Codec(), 1
         self.outbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # neither side may wait for the other to read
-        threading.Thread(target=self._send, daemon=True).start()
+        self.sender = threading.Thread(target=self._send, daemon=True)
+        self.sender.start()
 
     @staticmethod
     def _drain(pipe: Any, kept: bytearray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -74,6 +75,11 @@ class Quits:
         sys.exit(5)
 
 
+class Nameless(type):
+    def __getattribute__(cls, name: str) -> NoReturn:
+        raise ValueError(name)
+
+
 class Mute(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -110,6 +116,8 @@ def fails(how: str, *rest: Any) -> Any:
         raise ValueError(*rest)
     if how == "mute":
         raise Mute
+    if how == "nameless":
+        raise Nameless("Nameless", (Exception,), {})("still")
     if how == "exit":
         sys.exit(*rest)
     if how == "interrupt":
@@ -210,9 +218,19 @@ def forks(how: str) -> str:
     if pid == 0:
         if how == "raise":
             sys.exit(0)
-        return "the copy"
+        if how == "return":
+            return "the copy"
+        wait(how)
+        os._exit(0)
+    if how not in ("raise", "return"):
+        return "the copy lives on"
     os.waitpid(pid, 0)
     return "the original"
+
+
+def pool(method: str) -> list[int]:
+    with multiprocessing.get_context(method).Pool(1) as workers:
+        return workers.map(abs, [-1, -2])
 
 
 def any_of(function: str, *rest: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import struct
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,6 @@ def test_finished_tasks_do_not_wait_for_slow_ones(start: Start) -> None:
     assert len(ended.frames) > 1 and ended.frames[0]["count"] == 1
     assert ended.frames[0]["busy_us"] >= 150_000
     assert list(ended.values.values()) == [0.15, 0, 0, 0.15, 0, 0]
-
-
-@pytest.fixture
-def fifo(tmp_path: Path) -> str:
-    path = tmp_path / "fifo"
-    os.mkfifo(path)
-    return str(path)
 
 
 def test_the_beacon_names_the_running_task(start: Start, fifo: str) -> None:
@@ -188,10 +182,11 @@ def test_a_value_beyond_the_limit_says_its_size(start: Start) -> None:
 
 def test_many_large_values_travel_in_frames_of_their_own(start: Start) -> None:
     node = start("made", value_limit=2**40)
-    ended = node.run(*[["bytes", 3 * MIB]] * 20, ["bytes", 70 * MIB])
-    assert [len(value) for value in ended.values.values()] == [3 * MIB] * 20
-    assert list(ended.failures) == [21] and ended.failures[21]["message"].endswith("the limit of 67,108,864")
-    assert len(ended.frames) >= 3 and max(frame["payload"] for frame in ended.frames) < 20 * MIB
+    sizes = [3 * MIB] * 8 + [60 * MIB] + [3 * MIB]
+    ended = node.run(*[["bytes", size] for size in sizes], ["bytes", 70 * MIB])
+    assert [len(value) for value in ended.values.values()] == sizes
+    assert list(ended.failures) == [11] and ended.failures[11]["message"].endswith("the limit of 67,108,864")
+    assert sum(frame["payload"] > 16 * MIB for frame in ended.frames) == 1
 
 
 def test_many_failures_travel_in_frames_that_a_node_takes(start: Start) -> None:
@@ -230,8 +225,13 @@ def test_it_ends_quietly_when_the_node_is_gone(start: Start, fifo: str) -> None:
     node = start("wait")
     node.begin([fifo])
     with open(fifo, "w"):
-        node.socket.shutdown(2)
+        node.socket.shutdown(socket.SHUT_RDWR)
     assert node.end() == (0, "", "")
+    node = start("same")
+    node.outbox.put(struct.pack("<II", 1, 1) + b"\x80")
+    node.outbox.put(b"")
+    node.sender.join()
+    assert node.finish() == (0, "", ""), "a frame that is cut"
 
 
 def test_nonsense_from_the_node_ends_it_with_a_word(start: Start) -> None:

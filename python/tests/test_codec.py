@@ -252,3 +252,21 @@ def test_malformed_bytes_raise(codec: Codec, data: bytes) -> None:
         codec.unpack(data)
     with pytest.raises((ValueError, IndexError, KeyError, struct.error)):
         list(codec.each(b"\x91" + data))
+
+
+def test_what_follows_a_value_is_malformed(codec: Codec) -> None:
+    with pytest.raises(ValueError):
+        codec.unpack(b"\x01\x01")
+
+
+def test_text_that_is_no_utf8_still_reaches_the_task(codec: Codec) -> None:
+    assert codec.unpack(b"\xa2a\xff") == "a\udcff"
+
+
+def test_memory_that_runs_out_in_pickling_is_no_fault_of_the_type(codec: Codec) -> None:
+    class Large:
+        def __reduce__(self) -> Any:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        codec.one([Large()])

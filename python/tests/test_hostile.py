@@ -46,6 +46,7 @@ def test_the_beacon_names_the_task_whose_value_or_key_ended_the_process(start: S
         (["interrupt"], "KeyboardInterrupt", ""),
         (["generator"], "GeneratorExit", ""),
         (["mute"], "sample_tasks.Mute", "<its text raised ValueError>"),
+        (["nameless"], "a type without a name", "still"),
         (["surrogate"], "ValueError", "a\\udc80b"),
     ],
 )
@@ -55,7 +56,7 @@ def test_whatever_is_raised_is_a_failure_and_nothing_else(
     ended = start("fails").run("no", how, "no")
     assert list(ended.values) == [1, 3]
     assert (ended.failures[2]["type_name"], ended.failures[2]["message"]) == (type_name, message)
-    assert "sample_tasks.py" in ended.failures[2]["traceback"]
+    assert "sample_tasks.py" in ended.failures[2]["traceback"] or how == ["nameless"]
 
 
 def test_texts_without_end_are_cut(start: Start) -> None:
@@ -153,6 +154,23 @@ def test_a_forked_copy_ends_where_it_would_go_on(start: Start, how: str) -> None
     ended = node.run(["forks", how], ["streams", "print", "once"], ["forks", how])
     assert list(ended.values.values()) == ["the original", "print", "the original"]
     assert node.finish() == (0, "once\n", "")
+
+
+def test_a_forked_copy_does_not_keep_the_socket_open(start: Start, fifo: str) -> None:
+    node = start("forks")
+    assert node.one(fifo) == "the copy lives on"
+    node.process.kill()
+    with pytest.raises(EOFError):
+        node.receive()
+    with open(fifo, "w"):  # lets the copy end
+        pass
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_task_may_have_processes_of_its_own(start: Start, method: str) -> None:
+    node = start("pool")
+    assert node.one(method) == [1, 2] and node.one(method) == [1, 2]
+    assert node.finish() == (0, "", "")
 
 
 def test_threads_that_are_left_do_not_hold_it_up(start: Start) -> None:

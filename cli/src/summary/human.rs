@@ -22,7 +22,7 @@ const LONGEST: usize = 160;
 /// Wall times from here on are shown as a clock does, too.
 const LONG: u64 = 120;
 
-/// The summary, each line ended.
+/// The summary, each line ended. Why a job was stopped, unless by its user, is not in it: that is the error.
 pub fn human(ended: &Ended) -> String {
     let mut out = String::new();
     write(&mut out, ended).expect("memory takes every write");
@@ -51,9 +51,9 @@ fn write(out: &mut String, ended: &Ended) -> std::fmt::Result {
     writeln!(out, "{}", if rate > 0.0 { format!(", {}", per_second(rate)) } else { String::new() })?;
     incidents(out, summary.incidents)?;
     failures(out, &summary.groups)?;
-    if let Some(stopped) = &summary.stopped {
-        writeln!(out, "{}: {}", heading(stopped.why), clean(&stopped.message))?;
-    } else if ended.left() > 0 {
+    if let Some(stopped) = summary.stopped.as_ref().filter(|stopped| stopped.why == StopCause::Cancelled) {
+        writeln!(out, "interrupted: {}", clean(&stopped.message))?;
+    } else if summary.stopped.is_none() && ended.left() > 0 {
         writeln!(out, "internal error: the job ended before its tasks did")?;
     }
     next_step(out, ended)
@@ -97,16 +97,6 @@ fn example(out: &mut String, key: &[u8], failure: &Failure) -> std::fmt::Result 
     match story.into_iter().find_map(|text| text.trim_end().lines().next_back()) {
         Some(line) if !line.trim().is_empty() => writeln!(out, "      {}", clean(line.trim())),
         Some(_) | None => Ok(()),
-    }
-}
-
-fn heading(why: StopCause) -> &'static str {
-    match why {
-        StopCause::Cancelled => "interrupted",
-        StopCause::Input => "input",
-        StopCause::Checkpoint => "checkpoint",
-        StopCause::Storage => "storage failed",
-        StopCause::Internal => "internal error",
     }
 }
 

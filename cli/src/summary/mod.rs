@@ -24,6 +24,12 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Why the job was stopped, if not by its user.
+    pub fn error(&self) -> Option<String> {
+        let stopped = self.summary.stopped.as_ref().filter(|stopped| stopped.why != StopCause::Cancelled);
+        stopped.map(|stopped| stopped.message.clone())
+    }
+
     /// Tasks without an outcome.
     pub fn left(&self) -> u64 {
         left(&self.summary)

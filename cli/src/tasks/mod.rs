@@ -172,6 +172,7 @@ impl TaskReader {
     }
 
     /// How many tasks have been read, repeated ones included.
+    #[cfg(test)]
     pub fn tasks(&self) -> u64 {
         self.tasks
     }

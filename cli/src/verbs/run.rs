@@ -6,7 +6,8 @@ use crate::{args::Run, engine::Engine, fault::Fault, job, verbs::worker::process
 
 /// Carries out the verb. The process splits first, before threads and heap; the engine goes on.
 pub fn run(args: &Run) -> Result<u8, Fault> {
-    let end = keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
+    let end =
+        keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
     let prepared = job::prepare(&args.job, false)?;
     prepared.check_checkpoint_folder()?;
     Ok(Engine::run(prepared, processes(args.processes), end))

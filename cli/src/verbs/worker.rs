@@ -13,7 +13,8 @@ use crate::{args::Worker, fault::Fault};
 
 /// Carries out the verb. The process splits first, before threads and heap; the engine goes on.
 pub fn run(args: &Worker) -> Result<u8, Fault> {
-    let end = keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
+    let end =
+        keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
     let access = AccessFile::read(&args.access_file, Role::Worker).map_err(Fault::of_access)?;
     let endpoint = Endpoint::network(access).map_err(|error| Fault::refused(error.to_string()))?;
     let slots = processes(args.processes);

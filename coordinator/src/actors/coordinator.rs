@@ -201,7 +201,7 @@ impl Coordinator {
     }
 
     pub(super) fn fail_job(&mut self, job: JobId, stopped: Stopped) {
-        tracing::error!(%job, "{}", stopped.message);
+        tracing::info!(%job, "a job cannot go on: {}", stopped.message);
         self.open_to_end(job);
         self.on(Event::JobFailed { job, stopped });
         self.hear_early();

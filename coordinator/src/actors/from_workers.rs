@@ -25,7 +25,7 @@ impl Coordinator {
             FromWorker::Report(report) => self.reported(worker, report, payload),
             FromWorker::Returned { batch, tasks } => self.on(Event::Returned { worker, batch, tasks }),
             FromWorker::Unloadable { job, message, traceback } => {
-                tracing::warn!(%worker, %job, message, traceback, "a worker cannot load the function");
+                tracing::info!(%worker, %job, message, traceback, "a worker cannot load the function");
                 self.on(Event::Unloadable { worker, job, message });
             }
             FromWorker::Status(status) => {

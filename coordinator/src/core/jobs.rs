@@ -62,8 +62,14 @@ impl Core {
     /// Leases nothing more. Batches that were leased are asked back, or given up at once.
     fn stop(&mut self, id: JobId, stopped: Stopped, at_once: bool, out: &mut Effects) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if matches!(job.phase, Phase::Closing | Phase::Ended) {
-            return;
+        match job.phase {
+            Phase::Running | Phase::Stopping => {}
+            // Every task has its outcome, but the disk has not taken them all.
+            Phase::Closing if stopped.why != StopCause::Cancelled => {
+                job.stopped.get_or_insert(stopped);
+                return;
+            }
+            Phase::Closing | Phase::Ended => return,
         }
         job.phase = Phase::Stopping;
         job.stopped.get_or_insert(stopped);

@@ -255,6 +255,17 @@ fn cancelling_at_once_gives_up_what_runs() {
 }
 
 #[test]
+fn reproduces_a_disk_that_fills_up_when_all_tasks_are_done() {
+    let mut script = Script::new();
+    script.join(1, 1).submit_with(1, Limits::default(), Some(1)).finish_batch(1, MS);
+    assert!(script.effects.contains(&Effect::Close(JOB)));
+    let stopped = || Stopped { why: StopCause::Storage, message: "no room".into() };
+    script.on(Event::JobFailed { job: JOB, stopped: stopped() }).on(Event::Closed(JOB));
+    assert_eq!(script.summary().stopped, Some(stopped()));
+    assert_eq!(script.summary().progress.durable, 0);
+}
+
+#[test]
 fn nothing_is_leased_while_the_disk_is_far_behind() {
     let mut script = Script::new();
     script.join(1, 1).submit_with(100, Limits::default(), Some(1));

@@ -34,7 +34,7 @@ if "Codec" not in globals():
 
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
 STORY_LIMIT = 192 << 10  # characters of failures after which a frame is sent: so its head stays below 1 MiB
-FRAME_SIZE = 16 << 20  # bytes of values after which a frame is sent
+FRAME_SIZE = 16 << 20  # bytes of values in a frame, unless a single one is larger
 PAYLOAD_LIMIT = 64 << 20  # what a node takes at most
 STRIDE_SECONDS, STRIDE_TASKS = 1e-3, 256  # how far the child binds itself at once
 SEND_SECONDS = 0.1  # what is finished is sent at the first stride's end after this
@@ -173,7 +173,10 @@ class Child:
         if len(lengths) < 8:
             raise ConnectionResetError
         head_size, payload_size = struct.unpack("<II", lengths)
-        return self.codec.unpack(self.input.read(head_size)), self.input.read(payload_size)
+        message, payload = self.input.read(head_size), self.input.read(payload_size)
+        if len(message) < head_size or len(payload) < payload_size:
+            raise ConnectionResetError
+        return self.codec.unpack(message), payload
 
     def send(self, name: str, payload: Any = b"", **fields: Any) -> None:
         message = self.codec.pack({name: fields})
@@ -305,10 +308,13 @@ class Child:
                     if len(part) > self.limit:
                         why = f"its {len(part):,} bytes are more than the limit of {self.limit:,}"
                         raise Unkeepable(name_of(type(value)), why)
+                    if payload and len(payload) + len(part) > FRAME_SIZE:
+                        self.ran(ordinal, payload)
+                        payload = bytearray()
                     payload += part
                 except BaseException as error:
                     self.fail(ordinal, error, "BadValue")
-            if self.story > STORY_LIMIT or len(payload) > FRAME_SIZE:
+            if self.story > STORY_LIMIT:
                 self.ran(ordinal + 1, payload)
                 payload = bytearray()
         self.ran(end, payload)

@@ -57,7 +57,9 @@ class Undecodable:
 
 def name_of(kind: type) -> str:
     """The qualified name of a type, plain for a builtin."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    with contextlib.suppress(BaseException):  # a metaclass may do anything
+        return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return "a type without a name"
 
 
 def text_of(error: BaseException) -> str:

@@ -48,12 +48,12 @@ fn fields_take_their_places() {
     let scratch = Scratch::new();
     scratch.write("t.csv", "date,code\n20240101,000001\n20240102,600000\n");
     let mut command = scratch.command("run -j 1 --tasks t.csv");
-    command.args(["--", "printf", "%s|%s|%s|%s\\n", "{1}", "{code}", "{}", "{unknown}"]);
+    command.args(["--", "printf", "%s|%s|%s|%s|%s|%s\\n", "{1}", "{code}", "all: {}", "{unknown}", "{}"]);
     let ended = Program::start(command).wait().expect_code(0);
     let mut lines: Vec<&str> = ended.stdout.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines.len(), 2, "{}", ended.stdout);
-    assert!(lines[0].starts_with("20240101|000001|"), "{}", lines[0]);
+    let line = |date: &str, code: &str| format!("{date}|{code}|all: {date} {code}|{{unknown}}|{date}|{code}");
+    assert_eq!(lines, [line("20240101", "000001"), line("20240102", "600000")]);
 }
 
 #[test]
