@@ -58,8 +58,13 @@ impl Engine {
             alarms: Some(ctx.address().recipient()),
             keeping: Keeping::new(end).expect("the keeper's socket can be watched"),
         };
-        let coordinator =
-            coordinator::Config { doorway: Some(doorway), network: None, state_dir: None, lease: LEASE };
+        let coordinator = coordinator::Config {
+            doorway: Some(doorway),
+            network: None,
+            state_dir: None,
+            lease: LEASE,
+            signals: false,
+        };
         Engine {
             family: Family::new("engine", Policy::new(Strategy::OneForOne).limit(0, LEASE))
                 .child(Child::Coordinator, Restart::Permanent)

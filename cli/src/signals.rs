@@ -1,6 +1,5 @@
-//! Signals for the verbs that have no keeper: the coordinator and the client of a remote job.
+//! Signals for the client of a remote job, which has no keeper that would tell of them.
 
-use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -23,15 +22,4 @@ pub fn heard() -> Result<mpsc::Receiver<i32>, Fault> {
         );
     }
     Ok(receiver)
-}
-
-/// Stops an actor in order at the first ending signal, with the exit code that tells of it.
-pub fn stop_on_signal<A: actix::Actor<Context = Context<A>>>(ctx: &mut Context<A>) {
-    let Ok(mut signals) = heard() else { return };
-    let wait = async move { signals.recv().await };
-    let stop = |number: Option<i32>, _: &mut A, ctx: &mut Context<A>| {
-        shared::supervision::set_exit_code(128 + number.unwrap_or(15));
-        ctx.stop();
-    };
-    ctx.spawn(wrap_future::<_, A>(wait).map(stop));
 }

@@ -10,7 +10,7 @@ use shared::{
 };
 use tokio::net::TcpListener;
 
-use crate::{args::Coordinator, fault::Fault, output::say, signals};
+use crate::{args::Coordinator, fault::Fault, output::say};
 
 /// Carries out the verb.
 pub fn run(args: Coordinator) -> Result<u8, Fault> {
@@ -28,11 +28,11 @@ pub fn run(args: Coordinator) -> Result<u8, Fault> {
         say(&format!("maniple: {role} access: {}", cluster.access_path(role).display()));
     }
     say(&format!("maniple: listening on {address}"));
-    let code = supervision::run("coordinator", move |ctx| {
+    let code = supervision::run("coordinator", move |_| {
         let socket = TcpListener::from_std(socket).expect("a bound, non-blocking socket");
         let network = Some(Rc::new(Network { socket, cluster }));
-        signals::stop_on_signal(ctx);
-        Root::new(Config { doorway: None, network, state_dir: Some(state_dir), lease: args.lease }, shelf)
+        let lease = args.lease;
+        Root::new(Config { doorway: None, network, state_dir: Some(state_dir), lease, signals: true }, shelf)
     });
     Ok(code as u8)
 }

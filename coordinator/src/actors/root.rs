@@ -2,10 +2,11 @@
 //!
 //! Rest-for-one: a listener cannot outlive the coordinator that it hands connections to.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, io, rc::Rc};
 
-use actix::{Actor, Addr, AsyncContext, Context, Running};
-use shared::supervision::{Family, Parent, Policy, Restart, Strategy};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Running, fut::wrap_future};
+use shared::supervision::{self, Family, Parent, Policy, Restart, Strategy};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     actors::{coordinator::Coordinator, listener::Listener},
@@ -44,11 +45,35 @@ impl Actor for Root {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.start_children(ctx);
+        if self.config.signals {
+            let stop = |number: io::Result<i32>, _: &mut Root, ctx: &mut Context<Root>| match number {
+                Ok(number) => {
+                    tracing::info!(signal = number, "ending in order");
+                    supervision::set_exit_code(128 + number);
+                    ctx.stop();
+                }
+                Err(error) => supervision::fail(ctx, format!("failed to listen for signals: {error}")),
+            };
+            ctx.spawn(wrap_future::<_, Root>(first_signal()).map(stop));
+        }
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
         self.stop_children(ctx)
     }
+}
+
+/// The number of the first signal that asks for the end.
+async fn first_signal() -> io::Result<i32> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = hangup.recv() => SignalKind::hangup(),
+    }
+    .as_raw_value())
 }
 
 impl Parent for Root {

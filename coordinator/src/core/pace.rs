@@ -59,7 +59,9 @@ impl Pace {
     #[must_use]
     pub fn batch_size(&self, waiting: u64, slots: u32, complete: bool) -> u32 {
         if let Some(fixed) = self.fixed {
-            return fixed.max(1);
+            // At the end of a job even a chosen size gives way, so that every slot has some.
+            let share = if complete { waiting.div_ceil(u64::from(slots.max(1))) } else { u64::MAX };
+            return fixed.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1);
         }
         let Some(task_us) = self.task_us else { return FIRST_GUESS };
         let within = |time: Duration| (time.as_micros() as f64 / task_us.max(0.01)) as u32;
@@ -110,6 +112,13 @@ mod tests {
         assert_eq!(pace.batch_size(2_000, 2, true), 500);
         assert_eq!(pace.batch_size(2_000, 2, false), 5_000, "only when no more tasks can come");
         assert_eq!(pace.batch_size(10, 2, true), 100, "but not to less than 2 ms of work");
+    }
+
+    #[test]
+    fn a_chosen_size_gives_way_at_the_end() {
+        let pace = Pace::new(Some(20));
+        assert_eq!([1_000, 30, 3, 1].map(|waiting| pace.batch_size(waiting, 2, true)), [20, 15, 2, 1]);
+        assert_eq!(pace.batch_size(3, 2, false), 20);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::core::{
 pub const AHEAD: usize = 2;
 /// Bytes of outcomes that may wait for the disk before nothing more is leased.
 pub const UNDURABLE_BYTES: u64 = 64 << 20;
-/// Work that will not last longer than this is not worth taking back.
+/// A lease that is younger than this, or will not last longer, is not worth taking back.
 const RECALL_WORTH: Duration = Duration::from_millis(20);
 
 impl Core {
@@ -86,35 +86,37 @@ impl Core {
         out.push(Effect::Grant { worker, batch });
     }
 
-    /// Where nothing waits any more and a worker has idle slots, the one with the most ahead gives some back.
+    /// Where nothing waits any more and a worker has idle slots, another one with more in its hands gives some back.
+    ///
+    /// Within a worker its own node does the same, so what it has is not asked back only to be leased to it again.
     fn recall_for_idle(&mut self, now: Instant, out: &mut Effects) {
         if self.order.iter().any(|job| self.can_lease(*job)) {
             return;
         }
         let held = |id: WorkerId| self.leases.held_by(id);
-        let idle: usize = self
-            .workers
-            .present()
-            .map(|(id, worker)| usize::from(worker.slots).saturating_sub(held(id)))
-            .sum();
-        if idle == 0 {
+        let idle = |(id, worker): (WorkerId, &super::workers::Worker)| {
+            (usize::from(worker.slots).saturating_sub(held(id)), id)
+        };
+        let Some((slots, idler)) = self.workers.present().map(idle).max().filter(|(slots, _)| *slots > 0)
+        else {
             return;
-        }
+        };
         let surplus = |(id, worker): (WorkerId, &super::workers::Worker)| {
             let asked = self.leases.of(id).any(|(_, lease)| lease.recalled);
             let ahead = held(id).saturating_sub(usize::from(worker.slots));
             let divisible = self.leases.of(id).any(|(batch, _)| self.leases.left(batch) > 1);
-            (!asked && (ahead > 0 || divisible)).then_some((ahead, id))
+            (id != idler && !asked && (ahead > 0 || divisible)).then_some((ahead, id))
         };
         let Some((ahead, worker)) = self.workers.present().filter_map(surplus).max() else { return };
+        // A lease that is young is left alone: if it is short it is done soon, and nothing is passed to and fro.
         let long = |(batch, lease): &(BatchId, &Lease)| {
             let left = self.leases.left(*batch);
-            let expected =
-                self.jobs.get(&lease.job).and_then(|job| job.pace.expected(left)).unwrap_or_default();
-            expected.max(now.saturating_duration_since(lease.granted)) >= RECALL_WORTH
+            let expected = self.jobs.get(&lease.job).and_then(|job| job.pace.expected(left));
+            let age = now.saturating_duration_since(lease.granted);
+            age >= RECALL_WORTH && expected.is_none_or(|expected| expected.max(age) >= RECALL_WORTH)
         };
         let newest = self.leases.of(worker).rev().filter(long).map(|(batch, _)| batch);
-        let batches: Vec<BatchId> = newest.take(ahead.clamp(1, idle)).collect();
+        let batches: Vec<BatchId> = newest.take(ahead.clamp(1, slots)).collect();
         if !batches.is_empty() {
             self.leases.recalled(&batches);
             out.push(Effect::Recall { worker, batches });

@@ -195,7 +195,7 @@ fn work_is_taken_back_at_the_tail() {
     let mut script = Script::new();
     script.join(1, 1).submit_with(3, Limits::default(), Some(1)).finish_batch(1, 10_000 * MS);
     script.take_effects();
-    script.join(2, 1);
+    script.join(2, 1).pass(1_000 * MS);
     let newest = script.hands[&worker(1)][1].clone();
     let recall = Effect::Recall { worker: worker(1), batches: vec![newest.id] };
     assert_eq!(script.take_effects(), [recall]);
@@ -205,9 +205,28 @@ fn work_is_taken_back_at_the_tail() {
 }
 
 #[test]
+fn reproduces_a_batch_that_was_passed_to_and_fro_between_a_worker_and_itself() {
+    let mut script = Script::new();
+    script.join(1, 2).submit_with(20, Limits::default(), Some(20));
+    script.take_effects();
+    let mut passed = 0;
+    for _ in 0..50 {
+        for effect in script.pass(1_000 * MS).take_effects() {
+            passed += u32::from(matches!(effect, Effect::Recall { .. }));
+        }
+    }
+    assert_eq!(passed, 0, "the node shares it among its own slots");
+}
+
+#[test]
 fn an_empty_answer_to_a_recall_is_not_asked_for_again() {
     let mut script = Script::new();
-    script.join(1, 1).submit_with(3, Limits::default(), Some(1)).finish_batch(1, 10_000 * MS).join(2, 1);
+    script
+        .join(1, 1)
+        .submit_with(3, Limits::default(), Some(1))
+        .finish_batch(1, 10_000 * MS)
+        .join(2, 1)
+        .pass(1_000 * MS);
     script.take_effects();
     let newest = script.hands[&worker(1)][1].id;
     script.on(Event::Returned { worker: worker(1), batch: newest, tasks: vec![] });
