@@ -159,11 +159,13 @@ def test_a_forked_copy_ends_where_it_would_go_on(start: Start, how: str) -> None
 def test_a_forked_copy_does_not_keep_the_socket_open(start: Start, fifo: str) -> None:
     node = start("forks")
     assert node.one(fifo) == "the copy lives on"
-    node.process.kill()
-    with pytest.raises(EOFError):
-        node.receive()
-    with open(fifo, "w"):  # lets the copy end
-        pass
+    try:
+        node.process.kill()
+        with pytest.raises(EOFError):
+            node.receive()
+    finally:
+        with open(fifo, "w"):  # lets the copy end
+            pass
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
