@@ -24,6 +24,8 @@ use crate::{fault::Fault, show::Show, tasks::Chunk};
 
 /// How long a coordinator that has gone away is waited for; its job goes on without us, or from its checkpoint.
 const RECONNECT_LIMIT: Duration = Duration::from_secs(120);
+/// Nobody can catch it: it stands for the death of what ran the tasks.
+pub const SIGKILL: i32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -293,6 +295,10 @@ impl Client {
 
     async fn interrupt(&mut self, signal: i32, outgoing: &mut Outgoing) -> Result<(), CodecError> {
         match self.interrupted {
+            None if signal == SIGKILL => {
+                self.interrupted = Some((signal, Instant::now()));
+                self.stop(true, outgoing).await
+            }
             None => {
                 self.interrupted = Some((signal, Instant::now()));
                 self.show.note(&format!(

@@ -17,7 +17,7 @@ use shared::{
 use tokio::sync::mpsc;
 use worker::{Alarm, Keeping, Node, Shutdown, process::keeper::EngineEnd};
 
-use crate::{fault::Fault, job::Prepared, output};
+use crate::{client::SIGKILL, fault::Fault, job::Prepared, output};
 
 /// How long a silent part of this process is waited for. It is long, because only a stopped process is silent.
 const LEASE: Duration = Duration::from_secs(60);
@@ -141,12 +141,14 @@ impl Handler<Alarm> for Engine {
     fn handle(&mut self, alarm: Alarm, _: &mut Context<Self>) {
         let number = match alarm {
             Alarm::Signal(number) => number,
-            // Without its keeper it has no processes any more: as if told to end, twice.
-            Alarm::KeeperLost => 15,
+            Alarm::KeeperLost => {
+                output::say(
+                    "maniple: error: the keeper was killed, and with it all processes that ran tasks",
+                );
+                SIGKILL
+            }
         };
-        let times = if alarm == Alarm::KeeperLost { 2 } else { 1 };
-        for _ in 0..times {
-            let _ = self.signals.try_send(number);
-        }
+        // A full channel means that nobody has heard the others yet.
+        let _ = self.signals.try_send(number);
     }
 }

@@ -111,7 +111,8 @@ impl Process {
         if self.gone.is_none()
             && let Err(error) = self.spawner.kill_tree(self.ticket)
         {
-            tracing::error!(slot = %self.life.slot, %error, "failed to have a process killed");
+            // Without a keeper there is no process any more, either: the node is told by `Lost`.
+            tracing::debug!(slot = %self.life.slot, %error, "failed to have a process killed");
         }
     }
 
