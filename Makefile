@@ -5,7 +5,7 @@ BIN := target/release/maniple
 TOOLS := $(VENV)/.tools
 PACKAGE := $(VENV)/.package
 
-.PHONY: help build demo test test-rust test-python lint format bench soak clean
+.PHONY: help build demo forget-skipped test test-rust test-python lint format bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -41,8 +41,11 @@ format: $(TOOLS) ## format everything
 	cargo fmt --all
 	$(VENV)/bin/ruff format python examples bench tests
 
-test: build test-rust test-python ## every test
+test: forget-skipped build test-rust test-python ## every test
 	@tests/skipped.sh
+
+forget-skipped:
+	@rm -f target/skipped
 
 test-rust: $(PACKAGE)
 	cargo build --workspace --bins --features maniple/inject
