@@ -35,6 +35,9 @@ fn main() -> ExitCode {
         return ExitCode::from(fault::USAGE);
     }
     shared::supervision::install_panic_hook();
+    if let Err(error) = worker::process::outlive_file_size_limit() {
+        output::say(&format!("maniple: warning: a file size limit would end this process: {error}"));
+    }
     let ended = match cli.verb {
         Verb::Run(run) => verbs::run::run(&run),
         Verb::Submit(submit) => verbs::submit::run(&submit),

@@ -5,9 +5,6 @@ use std::{path::PathBuf, rc::Rc, time::Duration};
 use shared::{door::Doorway, security::Cluster};
 use tokio::net::TcpListener;
 
-/// How long a silent peer is waited for, unless the user says otherwise.
-pub const LEASE: Duration = Duration::from_secs(10);
-
 /// A coordinator's settings.
 #[derive(Clone)]
 pub struct Config {

@@ -9,7 +9,7 @@ use coordinator::{Config, Root, shelf::Shelf};
 use shared::{
     codec::Frame,
     door::{Door, door},
-    endpoint::{Connected, Endpoint, hello},
+    endpoint::{Connected, Endpoint, EndpointError, hello},
     id::{JobId, ReportId, WorkerId, count},
     job::{CheckpointSpec, Existing, FunctionSpec, JobSpec, Limits, Work},
     supervision::{self, Family, Parent, Policy, Restart, Strategy},
@@ -199,4 +199,20 @@ fn a_checkpoint_of_other_work_ends_the_job_before_anything_is_leased() {
     assert_eq!(stopped.why, shared::wire::client::StopCause::Checkpoint);
     assert!(stopped.message.contains("m:f") && stopped.message.contains("m:g"), "{}", stopped.message);
     assert_eq!(summaries[1].progress.done, 0);
+}
+
+#[test]
+fn a_peer_of_an_incompatible_version_is_told_what_to_install() {
+    act(|endpoint| async move {
+        let mut other = hello(Role::Worker);
+        other.version.major += 1;
+        other.software = "9.9.9".into();
+        let Err(EndpointError::Refused(why)) = endpoint.connect(&other, LEASE).await else {
+            panic!("it was let in");
+        };
+        assert!(why.contains("9.9.9") && why.contains("install the same version"), "{why}");
+        let mut newer = hello(Role::Worker);
+        newer.version.minor += 1;
+        endpoint.connect(&newer, LEASE).await.expect("one minor version apart is understood");
+    });
 }

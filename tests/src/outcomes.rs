@@ -1,9 +1,9 @@
 //! What a checkpoint holds, by key: read with every checksum, and with one outcome per task or not at all.
 
-use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 use shared::{
-    checkpoint::{Depth, Failures, ReadAt, Rows, inspect},
+    checkpoint::{Depth, Failures, Rows, inspect},
     msgpack,
     outcome::Failure,
 };
@@ -11,29 +11,10 @@ use shared::{
 /// Keys and values as MessagePack, failures as their story.
 pub type Outcomes = BTreeMap<Vec<u8>, Result<Vec<u8>, Failure>>;
 
-struct Source(File);
-
-impl ReadAt for Source {
-    fn len(&self) -> std::io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {
-        let mut filled = 0;
-        while filled < into.len() {
-            match FileExt::read_at(&self.0, &mut into[filled..], at + filled as u64)? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        Ok(filled)
-    }
-}
-
 /// The outcomes in a file. Fails on damage, and on a second value for a task.
 #[track_caller]
 pub fn outcomes(path: &Path) -> Outcomes {
-    let source = Source(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+    let source = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut outcomes = Outcomes::new();
     let found = inspect(&source, Depth::All, &mut |visit| {
         if let Some(rows) = Rows::read(&source, &visit.frame, visit.head).expect("a sound frame") {

@@ -164,12 +164,12 @@ pub struct Coordinator {
     #[arg(long, value_name = "DIR")]
     pub access_dir: PathBuf,
 
-    /// Where jobs are remembered, so that a restarted coordinator goes on with them [default: the access directory]
+    /// Where jobs are remembered, so that a restarted coordinator goes on with them [default: state in the access directory]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
     /// How long a silent worker or client is waited for
-    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = values::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = values::seconds)]
     pub lease: Duration,
 }
 

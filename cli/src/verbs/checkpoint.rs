@@ -1,35 +1,13 @@
 //! `maniple checkpoint ...`: looks into checkpoints, and changes nothing.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, io, path::Path};
 
-use shared::{
-    checkpoint::{Info, ReadAt},
-    outcome::Bytes,
-};
+use shared::{checkpoint::Info, outcome::Bytes};
 
 use crate::{args::CheckpointInfo, fault::Fault, output};
 
 /// Exit code: a checkpoint that is damaged, or none at all.
 const DAMAGED: u8 = 3;
-
-struct Source(File);
-
-impl ReadAt for Source {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < into.len() {
-            match FileExt::read_at(&self.0, &mut into[filled..], at + filled as u64)? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        Ok(filled)
-    }
-}
 
 /// `maniple checkpoint info`.
 pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
@@ -44,7 +22,7 @@ pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(Fault::usage(format!("{}: a folder, not a checkpoint", args.file.display())));
     }
-    let info = Info::read(&Source(file)).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
+    let info = Info::read(&file).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
     output::print(&if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) });
     Ok(if info.damages.is_empty() { 0 } else { DAMAGED })
 }

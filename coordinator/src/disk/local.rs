@@ -23,20 +23,11 @@ struct LocalFile(File);
 
 impl ReadAt for LocalFile {
     fn len(&self) -> io::Result<u64> {
-        self.0.metadata().map(|metadata| metadata.len())
+        ReadAt::len(&self.0)
     }
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < into.len() {
-            match self.0.read_at(&mut into[filled..], at + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+        ReadAt::read_at(&self.0, at, into)
     }
 }
 

@@ -200,7 +200,8 @@ class Child:
             self.streams.tidy()
             line, story = " ".join(str(error).split()), traceback_of(error.__cause__) if error.__cause__ else ""
             return self.send("Unloadable", message=cut(line), traceback=story)
-        self.send("Ready", python=sys.version.split()[0])
+        lacking = None if self.codec.is_fast else sys.executable
+        self.send("Ready", python=sys.version.split()[0], lacks_msgpack=lacking)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])

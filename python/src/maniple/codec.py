@@ -99,6 +99,7 @@ class Codec:
     """`pack` and `unpack` many values at once; `one` and `each` do it where they may hold objects."""
 
     def __init__(self) -> None:
+        self.is_fast = False  # by msgpack, not by the pure Python below
         self.pickled = False  # a value held objects
         self.alone = False  # a single task's key or value is in hand
         self.broken: BaseException | None = None  # what decoding a part of the key in hand raised
@@ -109,6 +110,7 @@ class Codec:
             self.accelerate(importlib.import_module("msgpack"))
 
     def accelerate(self, msgpack: Any) -> None:
+        self.is_fast = True
         spare: list[Any] = []  # the elements of a tuple are packed while what holds it is: one packer a level
         unasked = {bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp}  # which it packs without asking `default`
 

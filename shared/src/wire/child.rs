@@ -43,6 +43,8 @@ pub enum FromChild {
     Ready {
         /// Version of the interpreter.
         python: String,
+        /// The interpreter, where it lacks the module msgpack and so encodes values several times slower.
+        lacks_msgpack: Option<String>,
     },
     /// It is not; the child ends.
     Unloadable {

@@ -1,6 +1,6 @@
 //! The plain tasks that move bytes: each is owned by an actor, in a `JoinSet`, and ends with it.
 
-use std::time::Duration;
+use std::{sync::Once, time::Duration};
 
 use actix::Addr;
 use bytes::Bytes;
@@ -92,7 +92,18 @@ where
 
 async fn understood(frame: Frame, asks: &mpsc::Sender<Ask>) -> Result<ProcessEvent, CodecError> {
     Ok(match frame.message()? {
-        FromChild::Ready { .. } => ProcessEvent::Ready,
+        FromChild::Ready { lacks_msgpack, .. } => {
+            static TOLD: Once = Once::new();
+            if let Some(python) = lacks_msgpack {
+                TOLD.call_once(|| {
+                    tracing::warn!(
+                        "{python} has no module msgpack, so small tasks are several times slower; \
+                         {python} -m pip install msgpack"
+                    );
+                });
+            }
+            ProcessEvent::Ready
+        }
         FromChild::Unloadable { message, traceback } => ProcessEvent::Unloadable { message, traceback },
         FromChild::Stopped { at } => ProcessEvent::Stopped { at },
         FromChild::Ran { first, count, busy_us, failures } => {

@@ -14,3 +14,8 @@ pub mod procfs;
 mod protocol;
 pub mod spawner;
 mod sys;
+
+/// From now on a write beyond `ulimit -f` is an error of that write and not the end of the process.
+pub fn outlive_file_size_limit() -> std::io::Result<()> {
+    sys::ignore(nix::sys::signal::Signal::SIGXFSZ)
+}
