@@ -45,7 +45,7 @@ def read(path: str | os.PathLike[str], *, skip_damaged: bool = False) -> Iterato
     """
     with open(path, "rb") as file:
         for frame in _Reader(file).sound("values", skip_damaged):
-            yield from zip(frame.keys(), frame.values(), strict=True)
+            yield from zip(frame.keys(), frame.values())
 
 
 def failures(path: str | os.PathLike[str], *, skip_damaged: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -56,7 +56,7 @@ def failures(path: str | os.PathLike[str], *, skip_damaged: bool = False) -> Ite
     """
     with open(path, "rb") as file:
         for frame in _Reader(file).sound("failures", skip_damaged):
-            yield from zip(frame.keys(), frame.stories(), strict=True)
+            yield from zip(frame.keys(), frame.stories())
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -129,6 +129,9 @@ class _Frame:
                 raise _Bad
             self.blobs.append(blob[:length])
             at += len(blob)
+        columns = [len(blob) for blob in self.blobs[1:]] if self.head.get("values") == "columns" else []
+        if columns != [8 * self.head.get("n", 0)] * len(columns) or (columns and len(columns) != len(self.types)):
+            raise _Bad
         layouts = {"keys": ("msgpack",), "values": ("msgpack", "columns"), "stories": ("msgpack",)}
         unknown = [name for name, known in layouts.items() if self.head.get(name, known[0]) not in known]
         kinds = ("values", "failures", "close")
@@ -149,12 +152,12 @@ class _Frame:
         if self.head["values"] == "msgpack":
             return _unpack(self.blobs[1], self.head["n"], use_list=True)
         columns = []
-        for letter, blob in zip(self.types, self.blobs[1:], strict=True):
+        for letter, blob in zip(self.types, self.blobs[1:]):
             column = array("d" if letter == "f" else "q", blob)
             if sys.byteorder == "big":
                 column.byteswap()
             columns.append(column)
-        return list(columns[0]) if self.head["row"] == "scalar" else [list(row) for row in zip(*columns, strict=True)]
+        return list(columns[0]) if self.head["row"] == "scalar" else [list(row) for row in zip(*columns)]
 
 
 class _Reader:
