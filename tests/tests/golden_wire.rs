@@ -1,0 +1,182 @@
+//! Heads of the wire protocol that this and every compatible version must write and read the same: one line each in
+//! `golden/wire/v1.0.txt`, a name and the head's bytes in hexadecimal.
+//!
+//! To add a message: put it into [`heads`] and run this file with `-- --ignored`, which appends what is missing and
+//! never changes a line. A line that no longer fits means a new version of the protocol.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+use shared::{
+    id::{Attempt, BatchId, Epoch, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
+    job::{CheckpointSpec, CommandSpec, Existing, FunctionSpec, JobSpec, Limits, Work},
+    outcome::{Cause, Failure},
+    wire::{Hello, Role, Version, Welcome, child::*, client::*, worker::*},
+};
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/wire/v1.0.txt")
+}
+
+fn golden() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(file()).unwrap_or_default();
+    let pair = |line: &str| line.split_once(' ').map(|(name, hex)| (name.to_owned(), hex.to_owned()));
+    text.lines().filter_map(pair).collect()
+}
+
+fn head<T: Serialize>(message: &T) -> String {
+    let bytes = rmp_serde::to_vec_named(message).expect("memory");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn spec(work: Work) -> Box<JobSpec> {
+    let flush = Duration::from_millis(1500);
+    let checkpoint = CheckpointSpec { path: "/data/c.checkpoint".into(), existing: Existing::Resume, flush };
+    let limits = Limits { timeout: Some(Duration::from_secs(9)), memory: Some(1 << 30), ..Limits::default() };
+    Box::new(JobSpec {
+        id: JobId(0x0123_4567_89ab_cdef),
+        work,
+        limits,
+        checkpoint: Some(checkpoint),
+        batch_size: Some(7),
+        wants_results: false,
+        detached: true,
+    })
+}
+
+fn heads() -> Vec<(&'static str, String)> {
+    let version = Version { major: 1, minor: 0 };
+    let (job, batch) = (JobId(5), BatchId { epoch: Epoch(2), number: 3 });
+    let tasks = vec![TaskRange::new(0, 4), TaskRange::new(9, 10)];
+    let text = |text: &str| text.to_owned();
+    let failure = |cause| Failure {
+        cause,
+        message: text("no"),
+        traceback: text("trace"),
+        stdout: text("out"),
+        stderr: text("err"),
+        host: text("vm"),
+        pid: 42,
+        attempt: Attempt(2),
+    };
+    let died = (TaskIndex(3), failure(Cause::ExitCode { code: 7, died: true }));
+    let function = Work::Function(FunctionSpec {
+        module: text("m"),
+        function: text("f"),
+        path: vec![text("/x")],
+        python: None,
+    });
+    let command =
+        Work::Command(CommandSpec { argv: vec![text("echo")], fields: vec![text("n")], cwd: text("/x") });
+    let hello = Hello { version, software: text("0.1.0"), host: text("vm"), pid: 42, role: Role::Worker };
+    let progress = Progress {
+        tasks: 9,
+        complete: true,
+        skipped: 1,
+        done: 2,
+        failed: 3,
+        durable: 4,
+        busy: 5,
+        slots: 6,
+        workers: 7,
+    };
+    let stopped = Some(Stopped { why: StopCause::Storage, message: text("full") });
+    let group = FailureGroup {
+        reason: text("r"),
+        count: 8,
+        examples: vec![(vec![1].into(), failure(Cause::Signal(11)))],
+    };
+    let incidents = Incidents { retries: 1, workers_lost: 2, late: 3 };
+    let summary = Summary { job: Some(job), progress, groups: vec![group], stopped, incidents };
+    let held = Held { batch, job, tasks: tasks.clone(), unacknowledged: vec![] };
+    let report = Report {
+        id: ReportId(1),
+        batch,
+        job,
+        values: tasks.clone(),
+        failures: vec![died.clone()],
+        busy_us: 11,
+    };
+    let run = Batch { id: batch, job, tasks: tasks.clone(), attempts: vec![(TaskIndex(9), Attempt(3))] };
+    let status = Status { busy: 1, cpu_percent: 2.5, memory_used: 3, memory_total: 4, pool_memory: 5 };
+    let raised = Raised {
+        ordinal: 3,
+        kind: RaisedKind::Exception,
+        type_name: text("E"),
+        message: text("m"),
+        traceback: text("t"),
+    };
+    let load = Load {
+        module: text("m"),
+        function: text("f"),
+        path: vec![text("/x")],
+        memory: Some(1),
+        value_limit: 2,
+    };
+    vec![
+        ("Hello", head(&hello)),
+        ("Welcome.Accepted", head(&Welcome::Accepted { version, lease_ms: 10_000 })),
+        ("Welcome.Refused", head(&Welcome::Refused { reason: text("no") })),
+        ("ToWorker.Job", head(&ToWorker::Job(spec(function)))),
+        ("ToWorker.JobEnded", head(&ToWorker::JobEnded(job))),
+        ("ToWorker.Run", head(&ToWorker::Run(run))),
+        ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),
+        ("ToWorker.Drop", head(&ToWorker::Drop(vec![batch]))),
+        ("ToWorker.Forget", head(&ToWorker::Forget(vec![ReportId(1)]))),
+        ("ToWorker.Heartbeat", head(&ToWorker::Heartbeat)),
+        ("ToWorker.Shutdown", head(&ToWorker::Shutdown)),
+        (
+            "FromWorker.Joined",
+            head(&FromWorker::Joined(Joined { worker: WorkerId(9), slots: 4, holds: vec![held] })),
+        ),
+        ("FromWorker.Report", head(&FromWorker::Report(report))),
+        ("FromWorker.Returned", head(&FromWorker::Returned { batch, tasks: tasks.clone() })),
+        (
+            "FromWorker.Unloadable",
+            head(&FromWorker::Unloadable { job, message: text("m"), traceback: text("t") }),
+        ),
+        ("FromWorker.Status", head(&FromWorker::Status(status))),
+        ("FromWorker.Heartbeat", head(&FromWorker::Heartbeat)),
+        ("FromWorker.Leaving", head(&FromWorker::Leaving)),
+        ("FromClient.Submit", head(&FromClient::Submit(spec(command)))),
+        ("FromClient.Tasks", head(&FromClient::Tasks { job, count: 6 })),
+        ("FromClient.TasksEnd", head(&FromClient::TasksEnd { job, total: 6 })),
+        ("FromClient.Cancel", head(&FromClient::Cancel { job, now: true })),
+        ("FromClient.Taken", head(&FromClient::Taken { job, bytes: 6 })),
+        ("FromClient.Heartbeat", head(&FromClient::Heartbeat)),
+        ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
+        ("ToClient.Stored", head(&ToClient::Stored(job))),
+        ("ToClient.Note", head(&ToClient::Note(text("note")))),
+        ("ToClient.Progress", head(&ToClient::Progress(progress))),
+        ("ToClient.Results", head(&ToClient::Results { job, values: tasks, failures: vec![died] })),
+        ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),
+        ("ToClient.Heartbeat", head(&ToClient::Heartbeat)),
+        ("ToChild.Load", head(&ToChild::Load(load))),
+        ("ToChild.Run", head(&ToChild::Run { first: 1, count: 2 })),
+        ("FromChild.Ready", head(&FromChild::Ready { python: text("3.11.7"), lacks_msgpack: None })),
+        ("FromChild.Unloadable", head(&FromChild::Unloadable { message: text("m"), traceback: text("t") })),
+        ("FromChild.Ran", head(&FromChild::Ran { first: 1, count: 2, busy_us: 3, failures: vec![raised] })),
+        ("FromChild.Stopped", head(&FromChild::Stopped { at: 4 })),
+    ]
+}
+
+#[test]
+fn every_message_is_written_as_it_always_was() {
+    let golden = golden();
+    for (name, bytes) in heads() {
+        let expected = golden.get(name).unwrap_or_else(|| panic!("{name} is not in {}", file().display()));
+        assert_eq!(&bytes, expected, "{name}: other bytes are another version of the protocol");
+    }
+    assert_eq!(golden.len(), heads().len(), "every line is still written");
+}
+
+#[test]
+#[ignore = "appends what is missing to the golden file"]
+fn append_what_is_missing() {
+    let known = golden();
+    let missing = heads().into_iter().filter(|(name, _)| !known.contains_key(*name));
+    let lines: String = missing.map(|(name, bytes)| format!("{name} {bytes}\n")).collect();
+    fs::create_dir_all(file().parent().expect("a folder")).expect("writable");
+    let before = fs::read_to_string(file()).unwrap_or_default();
+    fs::write(file(), before + &lines).expect("writable");
+}
