@@ -54,7 +54,7 @@ pub struct Client {
     sent: Vec<Chunk>,
     all_read: bool,
     stored: bool,
-    input_fault: Option<Fault>,
+    own_fault: Option<Fault>,
     interrupted: Option<(i32, Instant)>,
     at_once: bool,
 }
@@ -87,7 +87,7 @@ impl Client {
             sent: Vec::new(),
             all_read: false,
             stored: false,
-            input_fault: None,
+            own_fault: None,
             interrupted: None,
             at_once: false,
         }
@@ -98,9 +98,9 @@ impl Client {
         self.interrupted.map(|(signal, _)| signal)
     }
 
-    /// What was wrong with the task file, if anything was.
-    pub fn take_input_fault(&mut self) -> Option<Fault> {
-        self.input_fault.take()
+    /// What was wrong with the task file or the standard output, if anything was.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        self.own_fault.take()
     }
 
     /// Follows the job to its end.
@@ -219,7 +219,7 @@ impl Client {
                 self.sent.push(chunk);
             }
             Some(Err(fault)) => {
-                self.input_fault = Some(fault);
+                self.own_fault = Some(fault);
                 self.all_read = true;
                 self.stop(true, outgoing).await?;
             }
@@ -255,7 +255,7 @@ impl Client {
                 None => continue,
             }
         }
-        if self.all_read && self.input_fault.is_none() {
+        if self.all_read && self.own_fault.is_none() {
             self.send_end(outgoing).await?;
         }
         match self.interrupted {
@@ -280,9 +280,14 @@ impl Client {
                     return Ok(Some(End::Detached));
                 }
             }
-            ToClient::Results { job, values, failures: _ } => {
+            ToClient::Results { job, values } => {
                 let bytes = payload.len() as u64;
-                if !self.show.results(&values, &payload) {
+                if let Err(error) = self.show.results(&values, &payload) {
+                    // A reader that has gone away has what it wanted; anything else has lost results.
+                    if error.kind() != std::io::ErrorKind::BrokenPipe {
+                        let message = format!("failed to write results to standard output: {error}");
+                        self.own_fault.get_or_insert(Fault::storage(message));
+                    }
                     self.stop(true, outgoing).await?;
                 }
                 outgoing.feed(&FromClient::Taken { job, bytes }, Bytes::new()).await?;

@@ -22,6 +22,11 @@ impl Fault {
         Fault { code: USAGE, message: message.into() }
     }
 
+    /// Standard output could not be written, on a full disk for instance.
+    pub fn of_output(error: std::io::Error) -> Fault {
+        Fault::storage(format!("failed to write to standard output: {error}"))
+    }
+
     pub fn storage(message: impl Into<String>) -> Fault {
         Fault { code: STORAGE, message: message.into() }
     }

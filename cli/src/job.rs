@@ -84,7 +84,7 @@ impl Prepared {
         let tasks = read_ahead(reader)?;
         let mut client = Client::new(endpoint, spec, tasks, signals, grace, Show::new(quiet, results));
         let end = client.run().await?;
-        let (signal, input_fault) = (client.signal(), client.take_input_fault());
+        let (signal, input_fault) = (client.signal(), client.take_fault());
         drop(client);
         let summary = match end {
             End::Detached => {
@@ -102,7 +102,7 @@ impl Prepared {
         }
         let ended = summary::Ended { summary, wall: started.elapsed(), checkpoint };
         if json {
-            output::print(&summary::machine(&ended, code));
+            output::print(&summary::machine(&ended, code)).map_err(Fault::of_output)?;
         }
         let mistake = input_fault.or_else(|| ended.error().map(|message| Fault { code, message }));
         let progress = &ended.summary.progress;

@@ -11,6 +11,8 @@ const LONGEST: usize = 80;
 /// Longest key, in bytes, that is given to programs as it is.
 const LONGEST_JSON: usize = 4096;
 const CUT: &str = "...";
+/// The extension type of a tuple, see docs/values.md.
+const TUPLE: i8 = 1;
 
 /// The key in at most 80 characters.
 pub fn text(key: &[u8]) -> String {
@@ -25,6 +27,16 @@ pub fn text(key: &[u8]) -> String {
             out.text + CUT
         }
         Err(_) => "(malformed key)".to_owned(),
+    }
+}
+
+/// A key or value as a whole, as JSON where JSON has a word for it.
+pub fn whole(value: &[u8]) -> String {
+    let mut out = Text { text: String::new(), room: usize::MAX };
+    let mut parser = rmp_serde::Deserializer::from_read_ref(value);
+    match (Writer { out: &mut out }).deserialize(&mut parser) {
+        Ok(()) => out.text,
+        Err(_) => "\"(malformed value)\"".to_owned(),
     }
 }
 
@@ -137,6 +149,10 @@ impl<'de> Visitor<'de> for Writer<'_> {
 
     fn visit_newtype_struct<D: Deserializer<'de>>(mut self, parser: D) -> Result<(), D::Error> {
         let (kind, data) = <(i8, &[u8])>::deserialize(parser)?;
+        if kind == TUPLE {
+            let mut items = rmp_serde::Deserializer::from_read_ref(data);
+            return self.again().deserialize(&mut items).map_err(de::Error::custom);
+        }
         self.again().put(format_args!("ext({kind}, "))?;
         self.again().visit_bytes(data)?;
         self.put(format_args!(")"))
@@ -183,7 +199,7 @@ mod tests {
     use rmp::encode as put;
     use serde_json::json;
 
-    use super::{json, text};
+    use super::{json, text, whole};
 
     #[test]
     fn keys_look_like_json() {
@@ -212,6 +228,9 @@ mod tests {
 
     #[test]
     fn a_long_key_is_cut() {
+        let long = rmp_serde::to_vec(&"x".repeat(5_000)).expect("memory");
+        assert_eq!(whole(&long).len(), 5_002, "but not where it is a result");
+        assert_eq!(whole(&[0xc7, 3, 1, 0x92, 1, 2]), "[1,2]", "a tuple");
         let mut key = Vec::new();
         put::write_str(&mut key, &"é".repeat(78)).expect("memory");
         assert_eq!(text(&key), format!("\"{}\"", "é".repeat(78)));

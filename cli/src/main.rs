@@ -22,8 +22,7 @@ fn main() -> ExitCode {
     let cli = match args::usage::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(Instead::Answer(text)) => {
-            output::print(&text);
-            return ExitCode::SUCCESS;
+            return output::print(&text).map_or(ExitCode::from(fault::STORAGE), |()| ExitCode::SUCCESS);
         }
         Err(Instead::Mistake(text)) => {
             output::say(&format!("maniple: error: {text}"));

@@ -14,11 +14,13 @@ use tracing_subscriber::EnvFilter;
 /// The bar that stands on the terminal now.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Writes text to standard output.
-pub fn print(text: &str) {
+/// Writes text to standard output. A reader that has gone away (`| head`) has what it wanted: that is no error.
+pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    // A reader that has gone away (`| head`) has what it wanted.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Writes a line to standard error, above the bar if there is one.

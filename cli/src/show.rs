@@ -69,26 +69,25 @@ impl Show {
         }
     }
 
-    /// Writes results. False: nobody reads them any more.
-    pub fn results(&self, tasks: &[TaskRange], payload: &[u8]) -> bool {
+    /// Writes results.
+    pub fn results(&self, tasks: &[TaskRange], payload: &[u8]) -> io::Result<()> {
         let mut text = Vec::new();
         let values = msgpack::values(payload).map_while(Result::ok);
         for (task, value) in tasks.iter().flat_map(|range| range.tasks()).zip(values) {
             match &self.results {
-                Results::Kept => return true,
+                Results::Kept => return Ok(()),
                 Results::Lines(list) => line(list, task, value, &mut text),
                 Results::Outputs => text.extend(stdout_of(value)),
             }
         }
         let mut out = io::stdout().lock();
-        out.write_all(&text).and_then(|()| out.flush()).is_ok()
+        out.write_all(&text).and_then(|()| out.flush())
     }
 }
 
 fn line(tasks: &TaskList, task: TaskIndex, value: &[u8], text: &mut Vec<u8>) {
-    let row = serde_json::json!([keys::json(tasks.key(task)), keys::json(value)]);
-    text.extend_from_slice(row.to_string().as_bytes());
-    text.push(b'\n');
+    let row = format!("[{},{}]\n", keys::whole(tasks.key(task)), keys::whole(value));
+    text.extend_from_slice(row.as_bytes());
 }
 
 /// What a command wrote to its standard output.

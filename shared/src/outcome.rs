@@ -98,6 +98,28 @@ pub struct Failure {
     pub attempt: Attempt,
 }
 
+impl Failure {
+    /// The same with no text longer than `limit` bytes; of each the end is kept, where the point is.
+    #[must_use]
+    pub fn cut(&self, limit: usize) -> Failure {
+        let end = |text: &str| {
+            let from = text.len().saturating_sub(limit);
+            text.char_indices()
+                .map(|(at, _)| at)
+                .find(|at| *at >= from)
+                .map_or("", |at| &text[at..])
+                .to_owned()
+        };
+        Failure {
+            message: end(&self.message),
+            traceback: end(&self.traceback),
+            stdout: end(&self.stdout),
+            stderr: end(&self.stderr),
+            ..self.clone()
+        }
+    }
+}
+
 /// The conventional name of a signal number, as `kill -l` prints it.
 #[must_use]
 pub fn signal_name(number: i32) -> &'static str {

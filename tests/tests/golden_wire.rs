@@ -148,7 +148,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Stored", head(&ToClient::Stored(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
-        ("ToClient.Results", head(&ToClient::Results { job, values: tasks, failures: vec![died] })),
+        ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),
         ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),
         ("ToClient.Heartbeat", head(&ToClient::Heartbeat)),
         ("ToChild.Load", head(&ToChild::Load(load))),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use shared::{
-    outcome::Failure,
+    outcome::{Cause, Failure},
     wire::client::{FailureGroup, Incidents, StopCause},
 };
 
@@ -93,7 +93,10 @@ fn example(out: &mut String, key: &[u8], failure: &Failure) -> std::fmt::Result 
     let attempts = if attempt.0 == 1 { "attempt" } else { "attempts" };
     writeln!(out, "  {}  (host {}, pid {pid}, {attempt} {attempts})", keys::text(key), clean(host))?;
     // A traceback ends with the exception; where there is none, what the process wrote last says most.
-    let story = [&failure.traceback, &failure.message, &failure.stderr];
+    let story = match failure.cause {
+        Cause::ExitCode { died: false, .. } => [&failure.stderr, &failure.message, &failure.traceback],
+        _ => [&failure.traceback, &failure.message, &failure.stderr],
+    };
     match story.into_iter().find_map(|text| text.trim_end().lines().next_back()) {
         Some(line) if !line.trim().is_empty() => writeln!(out, "      {}", clean(line.trim())),
         Some(_) | None => Ok(()),

@@ -15,6 +15,9 @@ pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
         code: DAMAGED,
         message: format!("{}: {error}", args.file.display()),
     };
+    if std::fs::metadata(&args.file).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Err(Fault::usage(format!("{}: not a file", args.file.display())));
+    }
     let file = File::open(&args.file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Fault::usage(format!("{}: no such file", args.file.display())),
         _ => named(&error),
@@ -23,7 +26,8 @@ pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
         return Err(Fault::usage(format!("{}: a folder, not a checkpoint", args.file.display())));
     }
     let info = Info::read(&file).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
-    output::print(&if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) });
+    let text = if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) };
+    output::print(&text).map_err(Fault::of_output)?;
     Ok(if info.damages.is_empty() { 0 } else { DAMAGED })
 }
 

@@ -24,6 +24,18 @@ use crate::{
     writer::{Order, Recording},
 };
 
+/// Longest key that is told in a summary.
+const TOLD_KEY: usize = 1 << 10;
+
+/// A key as a summary tells it: a long one only by its length, so that the message stays below its limit.
+fn told_key(key: Bytes) -> Bytes {
+    if key.len() <= TOLD_KEY {
+        return key;
+    }
+    let text = format!("(a key of {} bytes)", key.len());
+    rmp_serde::to_vec(&text).expect("memory").into()
+}
+
 impl Coordinator {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
@@ -77,7 +89,7 @@ impl Coordinator {
         let recording = Recording { ticket, count, keys, values: payload.clone(), attempts, failures: told };
         desk.write(Order::Record(recording));
         if desk.spec.wants_results {
-            desk.undelivered.push_back(Undelivered { ticket, values, failures, payload });
+            desk.undelivered.push_back(Undelivered { ticket, values, payload });
         }
     }
 
@@ -87,7 +99,7 @@ impl Coordinator {
         let mut messages = Vec::new();
         while let Some(due) = desk.undelivered.pop_front_if(|due| due.ticket <= upto) {
             desk.unread += due.payload.len() as u64;
-            let message = ToClient::Results { job, values: due.values, failures: due.failures };
+            let message = ToClient::Results { job, values: due.values };
             messages.push((message, due.payload));
         }
         let behind = !was_behind && desk.is_behind();
@@ -101,7 +113,7 @@ impl Coordinator {
 
     fn finish(&mut self, job: JobId, mut summary: Summary) {
         let Some(desk) = self.desks.get(&job) else { return };
-        summary.groups = self.core.failures(job, |task| desk.key(task));
+        summary.groups = self.core.failures(job, |task| told_key(desk.key(task)));
         tracing::info!(%job, done = summary.progress.done, failed = summary.progress.failed, "a job has ended");
         desk.write(Order::Ended(Box::new(summary.clone())));
         let busy = self.busy();

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use shared::{
     id::{TaskIndex, TaskRange},
     job::JobSpec,
-    outcome::Failure,
     tasks::TaskList,
     wire::client::Progress,
 };
@@ -45,7 +44,6 @@ pub enum Opening {
 pub struct Undelivered {
     pub ticket: Ticket,
     pub values: Vec<TaskRange>,
-    pub failures: Vec<(TaskIndex, Failure)>,
     pub payload: Bytes,
 }
 

@@ -13,6 +13,8 @@ use shared::{
 const EXAMPLES: usize = 5;
 /// Reasons kept apart; the rest is one group.
 const REASONS: usize = 50;
+/// Longest text of a story that is kept: all stories together stay well below a message's limit.
+const TOLD_TEXT: usize = 640;
 /// The group of what does not fit.
 const OTHER: &str = "other reasons";
 
@@ -36,7 +38,7 @@ impl Failures {
         let group = self.groups.entry(if full { OTHER.into() } else { reason }).or_default();
         group.count += 1;
         if group.examples.len() < EXAMPLES {
-            group.examples.push((task, failure.clone()));
+            group.examples.push((task, failure.cut(TOLD_TEXT)));
         }
     }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, TaskIndex, TaskRange},
+    id::{JobId, TaskRange},
     job::JobSpec,
     outcome::Failure,
 };
@@ -68,8 +68,6 @@ pub enum ToClient {
         job: JobId,
         /// The tasks that have a value, in the order of the payload.
         values: Vec<TaskRange>,
-        /// The tasks that have none.
-        failures: Vec<(TaskIndex, Failure)>,
     },
     /// The job has ended. The last message about it.
     Finished(Box<Summary>),
@@ -122,7 +120,7 @@ pub struct FailureGroup {
     pub reason: String,
     /// How many.
     pub count: u64,
-    /// The first few: (key as MessagePack, story).
+    /// The first few: (key as MessagePack, or a text in its place where it is long; the story, cut).
     pub examples: Vec<(bytes::Bytes, Failure)>,
 }
 

@@ -86,3 +86,17 @@ fn a_closed_standard_output_is_no_error() {
     assert_eq!(ended.stdout.lines().count(), 2);
     assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "def f(n):\n    return n\n");
+    scratch.numbers("tasks.jsonl", 0..5);
+    for more in ["", "--json"] {
+        let mut shell = std::process::Command::new("sh");
+        let binary = maniple_tests::binary::maniple().display();
+        shell.args(["-c", &format!("{binary} run -j 1 f:f --tasks tasks.jsonl {more} > /dev/full")]);
+        scratch.prepare(&mut shell);
+        Program::start(shell).wait().expect_code(4).expect_error(&["standard output", "No space left"]);
+    }
+}

@@ -93,3 +93,19 @@ fn a_death_costs_one_task_only() {
     );
     assert_eq!(outcomes.values().filter(|outcome| outcome.is_ok()).count(), 99);
 }
+
+#[test]
+fn reproduces_a_summary_that_was_longer_than_a_message_may_be() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "f.py",
+        "def f(key):\n    raise type(f'Error{len(key) % 60}', (Exception,), {})('y' * 60_000)\n",
+    );
+    let lines: String = (0..200).map(|n| format!("[\"{}\"]\n", "k".repeat(10_000 + n))).collect();
+    scratch.write("tasks.jsonl", lines + &format!("[\"{}\"]\n", "k".repeat(3_000_000)));
+    let ended = scratch
+        .run("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --json --quiet")
+        .expect_code(1);
+    assert_eq!(ended.json()["failed"].as_u64(), Some(201));
+    assert_eq!(outcomes(&scratch.file("c.checkpoint")).len(), 201);
+}

@@ -84,12 +84,12 @@ impl Node {
                 let key = self.keys.one(*batch, *task).map(|key| shown(&key)).unwrap_or_default();
                 tracing::warn!(key, "{notice}");
             }
-            Notice::MemoryFreed { .. } => tracing::info!("{notice}"),
+            // The coordinator tells the client, who tells the user.
+            Notice::MemoryFreed { .. } | Notice::JobUnloadable { .. } => tracing::info!("{notice}"),
             Notice::MemoryScarce { .. }
             | Notice::TaskKilled { .. }
             | Notice::ProcessLost { .. }
             | Notice::ProtocolBroken { .. }
-            | Notice::JobUnloadable { .. }
             | Notice::JobUnknown(_)
             | Notice::CommandsCutOff => tracing::warn!("{notice}"),
         }
