@@ -70,13 +70,9 @@ impl Leases {
     }
 
     /// Takes tasks out of the lease `id`; what is not in it, out of whichever lease of the job it is in.
-    ///
-    /// Returns how many workers were lost that held the lease `id` before.
-    pub fn take(&mut self, id: BatchId, job: JobId, tasks: &[TaskRange]) -> u16 {
-        let mut losses = 0;
+    pub fn take(&mut self, id: BatchId, job: JobId, tasks: &[TaskRange]) {
         let mut missing: u32 = count(tasks);
         if let Some(lease) = self.all.get_mut(&id) {
-            losses = lease.losses;
             missing -= subtract(&mut lease.left, tasks);
             self.drop_if_empty(id);
         }
@@ -89,7 +85,6 @@ impl Leases {
                 self.drop_if_empty(other);
             }
         }
-        losses
     }
 
     /// Takes out of `id` what is left of these tasks, and says which those were.

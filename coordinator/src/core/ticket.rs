@@ -49,11 +49,6 @@ impl Tickets {
         })
     }
 
-    /// Whether all that was recorded is durable.
-    pub fn all_durable(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Bytes that wait for the disk.
     pub fn bytes(&self) -> u64 {
         self.bytes
