@@ -155,6 +155,11 @@ fn nobody_there_is_said_at_once() {
     let scratch = scratch();
     let cluster = Cluster::start(&scratch, &[]);
     cluster.stop();
+    // A port that nobody takes meanwhile: the one just given up may become another test's.
+    let path = scratch.file("access/client.access");
+    let access = std::fs::read_to_string(&path).expect("there");
+    let address = access.split('"').find(|text| text.starts_with("127.0.0.1:")).expect("an address");
+    std::fs::write(&path, access.replace(address, "127.0.0.1:1")).expect("mine");
     scratch
         .run("submit --access-file access/client.access f:f --tasks tasks.jsonl")
         .expect_code(2)
