@@ -8,6 +8,7 @@ mod job;
 mod keys;
 mod output;
 mod progress;
+mod rust_pyfunc;
 mod show;
 mod signals;
 mod summary;
@@ -16,7 +17,7 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use args::{Checkpoint, Verb, usage::Instead};
+use args::{Verb, usage::Instead};
 
 fn main() -> ExitCode {
     let cli = match args::usage::parse(std::env::args_os()) {
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         Verb::Submit(submit) => verbs::submit::run(&submit),
         Verb::Coordinator(coordinator) => verbs::coordinator::run(coordinator),
         Verb::Worker(worker) => verbs::worker::run(&worker),
-        Verb::Checkpoint(Checkpoint::Info(info)) => verbs::checkpoint::info(&info),
+        Verb::Checkpoint(tool) => verbs::checkpoint::run(&tool),
     };
     match ended {
         Ok(code) => ExitCode::from(code),

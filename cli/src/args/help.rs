@@ -62,3 +62,10 @@ Example:
 pub const CHECKPOINT_INFO: &str = "\
 Example:
   maniple checkpoint info factors.checkpoint";
+
+pub const CHECKPOINT_IMPORT: &str = "\
+Example:
+  maniple checkpoint import --from rust_pyfunc --function factors:compute backup.bin factors.checkpoint
+  maniple run factors:compute --tasks tasks.csv --checkpoint factors.checkpoint
+
+Exit codes: 0 imported, 2 usage or input, 3 imported but for damaged records, 4 storage failed";

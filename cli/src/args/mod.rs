@@ -8,6 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+pub mod checkpoint;
 pub mod help;
 pub mod usage;
 pub mod values;
@@ -47,7 +48,7 @@ pub enum Verb {
     Worker(Worker),
     /// Look into checkpoints
     #[command(subcommand, arg_required_else_help = true)]
-    Checkpoint(Checkpoint),
+    Checkpoint(checkpoint::Checkpoint),
 }
 
 /// `maniple run`.
@@ -187,26 +188,6 @@ pub struct Worker {
     /// Python interpreter, if the job names none [default: the active virtual environment's, else python3]
     #[arg(long, value_name = "PATH")]
     pub python: Option<String>,
-}
-
-/// `maniple checkpoint ...`.
-#[derive(Debug, Subcommand)]
-pub enum Checkpoint {
-    /// Say what a checkpoint holds, and whether it is whole; changes nothing
-    #[command(after_help = help::CHECKPOINT_INFO)]
-    Info(CheckpointInfo),
-}
-
-/// `maniple checkpoint info`.
-#[derive(Debug, Args)]
-pub struct CheckpointInfo {
-    /// The checkpoint
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-
-    /// Write one JSON object to standard output
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod cluster;
 mod commands;
 mod demo;
 mod hostile;
+mod import;
 mod interrupts;
 mod kills;
 mod main_job;

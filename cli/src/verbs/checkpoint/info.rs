@@ -1,16 +1,14 @@
-//! `maniple checkpoint ...`: looks into checkpoints, and changes nothing.
+//! `maniple checkpoint info`: what a checkpoint holds. It changes nothing.
 
 use std::{fs::File, io, path::Path};
 
 use shared::{checkpoint::Info, outcome::Bytes};
 
-use crate::{args::CheckpointInfo, fault::Fault, output};
-
-/// Exit code: a checkpoint that is damaged, or none at all.
-const DAMAGED: u8 = 3;
+use super::DAMAGED;
+use crate::{args::checkpoint::Info as Args, fault::Fault, output};
 
 /// `maniple checkpoint info`.
-pub fn info(args: &CheckpointInfo) -> Result<u8, Fault> {
+pub fn run(args: &Args) -> Result<u8, Fault> {
     let named = |error: &dyn std::fmt::Display| Fault {
         code: DAMAGED,
         message: format!("{}: {error}", args.file.display()),
