@@ -40,8 +40,6 @@ pub struct Limits {
 impl Limits {
     /// The first frame of a connection.
     pub const HELLO: Limits = Limits { head: 4 << 10, payload: 0 };
-    /// Messages without a payload.
-    pub const CONTROL: Limits = Limits { head: 1 << 20, payload: 0 };
     /// Messages that carry batches, results or chunks of larger values; nothing longer is ever sent.
     pub const DATA: Limits = Limits { head: 1 << 20, payload: 64 << 20 };
 }

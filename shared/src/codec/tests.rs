@@ -55,7 +55,7 @@ fn oversized_lengths_are_refused_before_memory_is_reserved() {
         (prefix(u32::MAX, 0), Limits::HELLO, Part::Head),
         (prefix(4097, 0), Limits::HELLO, Part::Head),
         (prefix(10, 1), Limits::HELLO, Part::Payload),
-        (prefix((1 << 20) + 1, 0), Limits::CONTROL, Part::Head),
+        (prefix((1 << 20) + 1, 0), Limits::DATA, Part::Head),
         (prefix(0, u32::MAX), Limits::DATA, Part::Payload),
         (prefix(u32::MAX, u32::MAX), Limits::DATA, Part::Head),
         (prefix(1, (64 << 20) + 1), Limits::DATA, Part::Payload),
@@ -73,7 +73,7 @@ fn oversized_lengths_are_refused_before_memory_is_reserved() {
 #[test]
 fn lengths_at_the_limit_are_taken_and_get_their_room() {
     let mut buf = prefix(1 << 20, 0);
-    assert!(decode(&mut buf, Limits::CONTROL).unwrap().is_none());
+    assert!(decode(&mut buf, Limits::DATA).unwrap().is_none());
     assert!(buf.capacity() >= PREFIX + (1 << 20));
 }
 
