@@ -5,11 +5,12 @@
 
 use std::{
     io::{self, Write},
+    str::FromStr,
     sync::{Mutex, PoisonError},
 };
 
 use indicatif::ProgressBar;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// The bar that stands on the terminal now.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -68,7 +69,14 @@ pub fn log(level: Option<&str>, default: &str) -> Result<(), String> {
         (None, Some(level)) => ("MANIPLE_LOG", level.as_str()),
         (None, None) => ("the default", default),
     };
-    let filter = EnvFilter::try_new(text).map_err(|error| format!("{source} {text:?}: {error}"))?;
+    let mistaken = |why: String| format!("{source} {text:?}: {why}");
+    // To the library a word without a level is a part of the program; here it is a level that was misspelt.
+    let is_misspelt = |part: &&str| !part.contains(['=', '[']) && LevelFilter::from_str(part).is_err();
+    if let Some(word) = text.split(',').map(str::trim).find(is_misspelt) {
+        let levels = "error, warn, info, debug, trace or off, or a part's level such as worker=debug";
+        return Err(mistaken(format!("{word:?} is no level; expected {levels}")));
+    }
+    let filter = EnvFilter::try_new(text).map_err(|error| mistaken(error.to_string()))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| LogStream)

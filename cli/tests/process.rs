@@ -53,6 +53,20 @@ fn a_mistaken_environment_is_named() {
 }
 
 #[test]
+fn a_word_that_is_no_level_is_not_taken_for_a_filter() {
+    for filter in ["bogus", "info,worker"] {
+        let output = maniple(&["--log", filter, "checkpoint", "info", "x"], |_| ());
+        let told = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(told.starts_with("maniple: error: --log ") && told.contains("worker=debug"), "{told}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    for filter in ["INFO", "off", "warn,worker=debug"] {
+        let output = maniple(&["--log", filter, "checkpoint", "info", "x"], |_| ());
+        assert_eq!(output.stderr, b"maniple: error: x: no such file\n");
+    }
+}
+
+#[test]
 fn a_closed_stream_is_no_error() {
     let output = maniple(&["run", "--help"], |command| {
         command.stdout(closed());

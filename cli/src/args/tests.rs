@@ -162,7 +162,9 @@ fn times_sizes_and_addresses() {
     for bad in ["", "M", "-1G", "1X", "1..5G", "9999999T"] {
         assert!(size(bad).is_err(), "{bad}");
     }
-    assert!(size("512").is_err_and(|text| text.contains("512M")), "a forgotten unit is noticed");
+    for (text, hint) in [("512", "did you mean 512M?"), ("1K", "at least 1M"), ("900 KB", "at least 1M")] {
+        assert!(size(text).is_err_and(|told| told.ends_with(hint)), "{text}");
+    }
     for good in ["127.0.0.1:7711", "localhost:0", "[::1]:80"] {
         assert_eq!(listen(good).as_deref(), Ok(good));
     }

@@ -6,7 +6,7 @@ use clap::builder::RangedI64ValueParser;
 
 /// No option takes a longer time than this (about 31 years), so that sums of times cannot overflow.
 const LONGEST: f64 = 1e9;
-/// The smallest memory limit that any process can live in; below, the unit was forgotten.
+/// The smallest memory limit that any process can live in; below, the unit is wrong or was forgotten.
 const LEAST_MEMORY: u64 = 1 << 20;
 
 /// Number of processes: at least one, and no more than a slot's number can tell.
@@ -55,7 +55,10 @@ pub fn size(text: &str) -> Result<u64, String> {
         return Err("is more memory than any machine has".to_owned());
     }
     match bytes as u64 {
-        few if few < LEAST_MEMORY => Err(format!("is less than any process needs; did you mean {text}M?")),
+        few if few < LEAST_MEMORY && unit.is_empty() => {
+            Err(format!("is less than any process needs; did you mean {text}M?"))
+        }
+        few if few < LEAST_MEMORY => Err("is less than any process needs: at least 1M".to_owned()),
         bytes => Ok(bytes),
     }
 }
