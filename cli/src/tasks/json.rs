@@ -39,9 +39,10 @@ impl JsonLines {
             match self.lines.next(count == 0)? {
                 Next::Line(line) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Next::Line(line) => {
-                    if let Err(what) = encode(line, keys, &mut self.names) {
-                        return Err(Fault::Line(self.lines.number(), what));
-                    }
+                    let start = keys.len();
+                    let encoded = encode(line, keys, &mut self.names);
+                    let checked = encoded.and_then(|()| room.check_key(keys, start));
+                    checked.map_err(|what| Fault::Line(self.lines.number(), what))?;
                     count += 1;
                 }
                 Next::Dry | Next::End => break,

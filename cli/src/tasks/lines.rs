@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::{
-    KEY_LIMIT, Room,
+    KEY_LIMIT, Room, TOO_LONG,
     error::{Fault, check_utf8},
     input::{BLOCK, Input},
 };
@@ -59,6 +59,7 @@ impl Lines {
                 self.start = to + 1;
                 self.searched = self.start;
                 self.number += 1;
+                self.check_length(to - from)?;
                 return Ok(Next::Line(trim(&self.buffer[from..to], self.number)));
             }
             self.searched = self.end;
@@ -68,6 +69,7 @@ impl Lines {
                     return Ok(Next::End);
                 }
                 self.number += 1;
+                self.check_length(self.end - from)?;
                 return Ok(Next::Line(trim(&self.buffer[from..self.end], self.number)));
             }
             if !wait && !self.input.is_ready() {
@@ -77,10 +79,14 @@ impl Lines {
         }
     }
 
+    fn check_length(&self, length: usize) -> Result<(), Fault> {
+        if length > KEY_LIMIT { Err(Fault::Line(self.number, TOO_LONG.to_owned())) } else { Ok(()) }
+    }
+
     #[cold]
     fn read_more(&mut self) -> Result<(), Fault> {
         if self.end - self.start > KEY_LIMIT {
-            return Err(Fault::Line(self.number + 1, format!("longer than {} MiB", KEY_LIMIT >> 20)));
+            return Err(Fault::Line(self.number + 1, TOO_LONG.to_owned()));
         }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -118,10 +124,10 @@ impl TextLines {
             match self.lines.next(count == 0)? {
                 Next::Line(b"") => {}
                 Next::Line(line) => {
-                    match check_utf8(line) {
-                        Ok(text) => rmp::encode::write_str(keys, text).expect("memory takes every write"),
-                        Err(what) => return Err(Fault::Line(self.lines.number(), what)),
-                    }
+                    let start = keys.len();
+                    let put = |text| rmp::encode::write_str(keys, text).expect("memory takes every write");
+                    let checked = check_utf8(line).map(put).and_then(|()| room.check_key(keys, start));
+                    checked.map_err(|what| Fault::Line(self.lines.number(), what))?;
                     count += 1;
                 }
                 Next::Dry | Next::End => break,

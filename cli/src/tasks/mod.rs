@@ -39,6 +39,8 @@ const CHUNK_TASKS: u32 = 65_536;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Longest line, row or key in bytes; a chunk with such a key still fits a frame of the wire.
 const KEY_LIMIT: usize = 32 << 20;
+/// What is said of one that is longer.
+const TOO_LONG: &str = "longer than 32 MiB";
 /// Tasks are numbered by 32 bits.
 const TASK_LIMIT: u64 = u32::MAX as u64;
 
@@ -85,6 +87,11 @@ struct Room {
 impl Room {
     fn is_left(self, count: u32, keys: &[u8]) -> bool {
         count < self.tasks && keys.len() < self.bytes
+    }
+
+    /// Whether the key that was put last, from `start` on, is too long: numbers may take more bytes than as text.
+    fn check_key(self, keys: &[u8], start: usize) -> Result<(), String> {
+        if keys.len() - start > KEY_LIMIT { Err(format!("as a key {TOO_LONG}")) } else { Ok(()) }
     }
 }
 

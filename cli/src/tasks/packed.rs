@@ -8,7 +8,7 @@ use std::io::Read;
 use shared::msgpack;
 
 use super::{
-    KEY_LIMIT, Room,
+    KEY_LIMIT, Room, TOO_LONG,
     error::Fault,
     input::{BLOCK, Input},
 };
@@ -65,7 +65,7 @@ impl PackedKeys {
                     self.number += 1;
                     count += 1;
                 }
-                Ok(_) => return Err(self.fault(format!("longer than {} MiB", KEY_LIMIT >> 20))),
+                Ok(_) => return Err(self.fault(TOO_LONG.to_owned())),
                 // Perhaps only the rest of it has not been read yet.
                 Err(_) if !self.ended && self.end - self.start <= KEY_LIMIT => self.read_more()?,
                 Err(_) if self.start == self.end => break,

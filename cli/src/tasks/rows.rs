@@ -9,7 +9,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use rmp::encode as put;
 
 use super::{
-    KEY_LIMIT, Room,
+    KEY_LIMIT, Room, TOO_LONG,
     error::{Fault, check_utf8},
     input::{BLOCK, Input},
     numbers::{Field, classify},
@@ -108,7 +108,7 @@ impl Rows {
             if !self.next_row()? {
                 break;
             }
-            let start = self.start();
+            let (start, first) = (self.start(), keys.len());
             let (has, wants) = (self.record.len(), self.fields.len());
             if has != wants {
                 let fields = if has == 1 { "field" } else { "fields" };
@@ -121,6 +121,7 @@ impl Rows {
                     Err(what) => return Err(self.fault(format!("column {:?}: {what}", self.fields[at]))),
                 }
             }
+            room.check_key(keys, first).map_err(|what| self.fault(what))?;
             count += 1;
         }
         Ok(count)
@@ -141,7 +142,7 @@ impl Rows {
             return Err(self.fault("a quoted field starts here or below and never ends".to_owned()));
         }
         if row.len() > KEY_LIMIT {
-            return Err(self.fault(format!("longer than {} MiB", KEY_LIMIT >> 20)));
+            return Err(self.fault(TOO_LONG.to_owned()));
         }
         Ok(true)
     }

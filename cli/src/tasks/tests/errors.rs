@@ -1,6 +1,6 @@
 //! What is wrong -> the one line that says so.
 
-use super::{super::TaskSource, Fixture, open};
+use super::{super::TaskSource, Fixture, chunks, open};
 
 fn check(name: &str, content: impl AsRef<[u8]>, expected: &str) {
     assert_eq!(Fixture::new(name, content).error(&[]), expected);
@@ -104,7 +104,18 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_line_without_end_is_refused() {
-    let error = Fixture::new("t.jsonl", vec![b' '; 80 << 20]).error(&[]);
-    assert_eq!(error, "t.jsonl, line 1: longer than 32 MiB");
+fn what_is_longer_than_the_limit_is_refused_wherever_a_block_ends() {
+    let line = |length: usize| [&b"1\n"[..], &vec![b'5'; length], b"\n2\n"].concat();
+    check("t.txt", line((32 << 20) + 1), "t.txt, line 2: longer than 32 MiB");
+    check("t.txt", line(34 << 20), "t.txt, line 2: longer than 32 MiB");
+    check("t.csv", [b"n\n", &line(34 << 20)[..]].concat(), "t.csv, line 3: longer than 32 MiB");
+    check("t.jsonl", vec![b' '; 80 << 20], "t.jsonl, line 1: longer than 32 MiB");
+    let fixture = Fixture::new("t.txt", line((32 << 20) - 5));
+    assert_eq!(chunks(&mut fixture.open(&[]).expect("a good file")).expect("good tasks").len(), 2);
+}
+
+#[test]
+fn a_key_may_be_too_long_although_its_line_is_not() {
+    let floats = ["0.5"; 4 << 20].join(",");
+    check("t.jsonl", format!("[{floats}]\n"), "t.jsonl, line 1: as a key longer than 32 MiB");
 }
