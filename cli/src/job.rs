@@ -1,7 +1,7 @@
 //! From options to a running client: what `run` and `submit` have in common.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -60,17 +60,6 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
 }
 
 impl Prepared {
-    /// Whether the folder of the checkpoint is there: on this machine, which need not be the coordinator's.
-    pub fn check_checkpoint_folder(&self) -> Result<(), Fault> {
-        match self.checkpoint.as_deref().and_then(Path::parent) {
-            Some(folder) if !folder.is_dir() => Err(Fault::usage(format!(
-                "{}: no such folder; create it for the checkpoint",
-                folder.display()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     /// How long running tasks may take after an interrupt.
     pub fn grace(&self) -> Duration {
         self.grace

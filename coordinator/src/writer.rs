@@ -304,8 +304,7 @@ impl<A: FnMut(Answer)> Writer<A> {
     }
 
     fn fail_with(&mut self, error: &CheckpointError) {
-        let why = if error.exit_code() == 4 { StopCause::Storage } else { StopCause::Checkpoint };
-        self.fail(why, error.to_string());
+        self.fail(error.stop_cause(), error.to_string());
     }
 
     fn fail(&mut self, why: StopCause, message: String) {

@@ -9,6 +9,5 @@ pub fn run(args: &Run) -> Result<u8, Fault> {
     let end =
         keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
     let prepared = job::prepare(&args.job, false)?;
-    prepared.check_checkpoint_folder()?;
     Ok(Engine::run(prepared, processes(args.processes), end))
 }

@@ -9,6 +9,7 @@ use shared::{
     job::Existing,
     msgpack,
     outcome::{Cause, Failure},
+    wire::client::StopCause,
 };
 
 use super::*;
@@ -180,7 +181,9 @@ fn p2_what_is_shown_after_a_failed_sync_survives_the_next_crash() {
     file.write().expect("room");
     disk.fail(disk.calls(), Fault::Error);
     let error = file.sync().expect_err("injected");
-    assert!(matches!(error, CheckpointError::StorageFailed { .. }) && error.exit_code() == 4);
+    assert!(
+        matches!(error, CheckpointError::StorageFailed { .. }) && error.stop_cause() == StopCause::Storage
+    );
     let after = disk.calls();
     for error in [file.sync(), file.write().and_then(|()| file.sync()), file.close()] {
         assert!(matches!(error, Err(CheckpointError::StorageFailed { .. })), "never tried again");

@@ -1,8 +1,11 @@
-//! What can go wrong with a checkpoint, one clear line each, with the next step and the exit code.
+//! What can go wrong with a checkpoint, one clear line each, with the next step.
 
 use std::{io, path::PathBuf};
 
-use shared::checkpoint::{Damage, HeaderError, Inspection, What};
+use shared::{
+    checkpoint::{Damage, HeaderError, Inspection, What},
+    wire::client::StopCause,
+};
 
 /// How many places of damage a message names.
 const PLACES_SHOWN: usize = 3;
@@ -56,6 +59,20 @@ pub enum CheckpointError {
         /// What is new.
         detail: String,
     },
+    /// The name is that of something else.
+    #[error("{path} {what}: name a file for --checkpoint")]
+    NoFile {
+        /// The name.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// There is nowhere to put it.
+    #[error("no such folder for the checkpoint {path}: create it, or choose another file")]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// It cannot be opened or read.
     #[error("failed to open checkpoint {path}: {source}")]
     Unreadable {
@@ -87,17 +104,18 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// The exit code of a program that ends for this.
+    /// Why a job stops for this.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn stop_cause(&self) -> StopCause {
         match self {
+            CheckpointError::NoFile { .. } | CheckpointError::NoFolder { .. } => StopCause::Input,
             CheckpointError::Damaged { .. }
             | CheckpointError::Foreign { .. }
             | CheckpointError::InUse { .. }
             | CheckpointError::NotACheckpoint { .. }
             | CheckpointError::NewerVersion { .. }
-            | CheckpointError::Unreadable { .. } => 3,
-            CheckpointError::StorageFull { .. } | CheckpointError::StorageFailed { .. } => 4,
+            | CheckpointError::Unreadable { .. } => StopCause::Checkpoint,
+            CheckpointError::StorageFull { .. } | CheckpointError::StorageFailed { .. } => StopCause::Storage,
         }
     }
 
@@ -105,6 +123,15 @@ impl CheckpointError {
     #[must_use]
     pub fn may_be_retried(&self) -> bool {
         matches!(self, CheckpointError::StorageFull { .. })
+    }
+
+    pub(super) fn from_resolve(path: PathBuf, source: io::Error) -> CheckpointError {
+        match source.kind() {
+            io::ErrorKind::IsADirectory => CheckpointError::NoFile { path, what: "is a folder" },
+            io::ErrorKind::InvalidInput => CheckpointError::NoFile { path, what: "is not a regular file" },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => CheckpointError::NoFolder { path },
+            _ => CheckpointError::Unreadable { path, source },
+        }
     }
 
     pub(super) fn from_lock(path: PathBuf, source: io::Error) -> CheckpointError {

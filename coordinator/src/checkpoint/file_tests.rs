@@ -5,6 +5,7 @@ use std::path::Path;
 use shared::{
     checkpoint::{Damage, Info, Totals, What},
     job::Existing,
+    wire::client::StopCause,
 };
 
 use super::{
@@ -74,7 +75,7 @@ fn a_full_disk_keeps_the_rows_and_goes_on_once_there_is_room() {
     push_round(&mut file, 1, &seen, &mut pushed);
     for _ in 0..2 {
         let error = file.write().expect_err("no room");
-        assert!(error.may_be_retried() && error.exit_code() == 4, "{error}");
+        assert!(error.may_be_retried() && error.stop_cause() == StopCause::Storage, "{error}");
         assert_eq!(content(&disk), before, "the part that fitted is cut off again");
         assert_eq!(file.buffered_rows(), 4);
     }
@@ -126,7 +127,7 @@ fn other_work_is_refused_unless_wanted() {
     let before = content(&disk);
     let error = open_as(&disk, "function c:d", Existing::Resume).expect_err("foreign");
     let text = error.to_string();
-    assert!(matches!(error, CheckpointError::Foreign { .. }) && error.exit_code() == 3);
+    assert!(matches!(error, CheckpointError::Foreign { .. }) && error.stop_cause() == StopCause::Checkpoint);
     assert!(
         ["function a:b", "function c:d", "--any-work", PATH].iter().all(|part| text.contains(part)),
         "{text}"
@@ -177,7 +178,7 @@ fn corruption_is_named_and_nothing_is_changed() {
     let calls = disk.calls();
     let error = open(&disk).err().expect("damaged");
     let text = error.to_string();
-    assert_eq!(error.exit_code(), 3);
+    assert_eq!(error.stop_cause(), StopCause::Checkpoint);
     let CheckpointError::Damaged { damages, .. } = error else { panic!("{text}") };
     let [Damage { frame, what: What::NoFrame(Some(1)), .. }] = &damages[..] else { panic!("{damages:?}") };
     assert_eq!(*frame, first_key as u64);
@@ -220,7 +221,7 @@ fn strangers_are_told_apart() {
     for (bytes, part) in cases {
         disk.put(Path::new(PATH), bytes);
         let error = open(&disk).err().expect(part);
-        assert!(error.to_string().contains(part) && error.exit_code() == 3, "{error}");
+        assert!(error.to_string().contains(part) && error.stop_cause() == StopCause::Checkpoint, "{error}");
         assert_eq!(content(&disk), bytes, "left as it is");
     }
     disk.put(Path::new(PATH), b"");
@@ -233,7 +234,10 @@ fn a_second_opener_is_refused() {
     let disk = MemoryDisk::default();
     let (file, _, _) = open(&disk).expect("new");
     let error = open(&disk).err().expect("in use");
-    assert!(error.to_string().contains("in use by a test") && error.exit_code() == 3, "{error}");
+    assert!(
+        error.to_string().contains("in use by a test") && error.stop_cause() == StopCause::Checkpoint,
+        "{error}"
+    );
     drop(file);
     open(&disk).expect("free again");
 }
@@ -274,9 +278,51 @@ fn on_a_real_disk() {
     assert_eq!(names, 2, "no lock and no new file is left");
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+}
 
-    let error = open_at(folder.path()).err().expect("a folder");
-    assert!(error.to_string().contains("is a directory") && error.exit_code() == 3, "{error}");
-    let error = open_at(&folder.path().join("none/job")).err().expect("no folder");
-    assert!(matches!(error, CheckpointError::Unreadable { .. }), "{error}");
+#[test]
+fn a_path_where_no_checkpoint_can_be_is_a_mistake_of_usage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("a file");
+    for (path, part) in [
+        (folder.path().to_owned(), "is a folder"),
+        (folder.path().join("none/job"), "no such folder"),
+        (file.join("job"), "no such folder"),
+        ("/dev/null".into(), "is not a regular file"),
+    ] {
+        let opened = CheckpointFile::open(&path, "w", Existing::Resume, &mut |_, _, _| {});
+        let error = opened.err().expect(part);
+        assert!(error.to_string().contains(part) && error.stop_cause() == StopCause::Input, "{error}");
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    }
+}
+
+#[test]
+fn a_link_stays_a_link_and_the_file_is_made_where_it_leads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [real, link, further] = ["data/job", "link", "data/further"].map(|name| folder.path().join(name));
+    std::fs::create_dir(folder.path().join("data")).expect("a folder");
+    std::os::unix::fs::symlink("link", folder.path().join("chain")).expect("a link");
+    std::os::unix::fs::symlink("data/further", &link).expect("a link");
+    std::os::unix::fs::symlink("job", &further).expect("a link");
+    let open_at = |path: &Path, existing| {
+        CheckpointFile::open(path, "w", existing, &mut |_, _, _| {}).map(|(file, _)| file)
+    };
+    let chain = folder.path().join("chain");
+    for existing in [Existing::Resume, Existing::Resume, Existing::SetAside] {
+        let file = open_at(&chain, existing).expect("free");
+        assert_eq!(file.path(), std::fs::canonicalize(&real).expect("it is there"));
+        assert!(real.with_file_name("job.lock").is_file(), "the lock is beside the file itself");
+        for name in [&real, &link, &chain] {
+            let error = open_at(name, Existing::Resume).err().expect("one file, whatever it is called");
+            assert!(matches!(error, CheckpointError::InUse { .. }), "{error}");
+        }
+    }
+    for name in [&chain, &link, &further] {
+        assert!(std::fs::symlink_metadata(name).expect("it is there").is_symlink());
+    }
+    std::os::unix::fs::symlink("round", folder.path().join("round")).expect("a link");
+    let error = open_at(&folder.path().join("round"), Existing::Resume).err().expect("it leads nowhere");
+    assert!(error.to_string().contains("symbolic links"), "{error}");
 }

@@ -62,7 +62,8 @@ impl CheckpointFile {
         visit: &mut Shown<'_>,
     ) -> Result<(CheckpointFile, Vec<String>), CheckpointError> {
         let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
-        let path = disk.resolve(path).map_err(unreadable)?;
+        let resolved = disk.resolve(path);
+        let path = resolved.map_err(|source| CheckpointError::from_resolve(path.to_owned(), source))?;
         let lock = disk.lock(&path).map_err(|error| match error {
             LockError::Held(holder) => CheckpointError::InUse { path: path.clone(), holder },
             LockError::Failed(source) => CheckpointError::from_lock(path.clone(), source),

@@ -45,33 +45,42 @@ impl DiskFile for LocalFile {
     }
 }
 
+fn regular(path: PathBuf) -> io::Result<PathBuf> {
+    match fs::metadata(&path)? {
+        found if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        found if found.is_file() => Ok(path),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Disk for Local {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        match fs::canonicalize(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let name = path
-                    .file_name()
-                    .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
-                Ok(fs::canonicalize(folder_of(path))?.join(name))
+        let mut path = path.to_owned();
+        // Ends: a circle of links is an error of another kind, and each turn follows one link of a chain.
+        loop {
+            match fs::canonicalize(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let name = path.file_name().ok_or(error)?;
+                    let folder = fs::canonicalize(folder_of(&path))?;
+                    match fs::read_link(folder.join(name)) {
+                        Ok(target) => path = folder.join(target),
+                        Err(_) => return Ok(folder.join(name)),
+                    }
+                }
+                resolved => return resolved.and_then(regular),
             }
-            resolved => resolved,
         }
     }
 
     fn open(&self, path: &Path) -> io::Result<Option<Box<dyn DiskFile>>> {
-        match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("not a regular file")),
-            Ok(_) => {}
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => Ok(Some(Box::new(LocalFile(opened?)))),
         }
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Some(Box::new(LocalFile(file))))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

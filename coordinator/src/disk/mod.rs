@@ -43,7 +43,8 @@ pub enum LockError {
 
 /// Where files are.
 pub trait Disk: Send {
-    /// The one name of the file that `path` leads to, which need not exist.
+    /// The one name of the file that `path` leads to, through links, too; it need not exist. What is there and no
+    /// regular file is an error: `IsADirectory` or `InvalidInput`.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
 
     /// Opens a file to read and write; `None` if there is none.

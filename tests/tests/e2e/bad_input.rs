@@ -86,7 +86,7 @@ fn a_checkpoint_that_cannot_be_used_is_left_alone() {
     scratch.run(run).expect_code(3).expect_error(&["c.checkpoint", "not a"]);
     std::fs::remove_file(scratch.file("c.checkpoint")).expect("there");
     std::fs::create_dir(scratch.file("c.checkpoint")).expect("room");
-    scratch.run(run).expect_code(3).expect_error(&["c.checkpoint"]);
+    scratch.run(run).expect_code(2).expect_error(&["c.checkpoint", "folder"]);
 }
 
 #[test]
