@@ -14,6 +14,10 @@ use crate::{args::Coordinator, fault::Fault, output::say};
 
 /// Carries out the verb.
 pub fn run(args: Coordinator) -> Result<u8, Fault> {
+    let (socket, address) = bind(&args.listen)?;
+    let cluster = Cluster::open_or_create(&args.access_dir, &addresses(&args.listen, address))
+        .map_err(|error| Fault::refused(error.to_string()))?;
+    // Only now: nothing is made in a folder that is refused.
     let state_dir = args.state_dir.clone().unwrap_or_else(|| args.access_dir.join("state"));
     fs::DirBuilder::new()
         .recursive(true)
@@ -21,9 +25,6 @@ pub fn run(args: Coordinator) -> Result<u8, Fault> {
         .create(&state_dir)
         .map_err(|error| Fault::usage(format!("failed to create {}: {error}", state_dir.display())))?;
     let shelf = Shelf::load(&state_dir).map_err(|error| Fault::storage(error.to_string()))?;
-    let (socket, address) = bind(&args.listen)?;
-    let cluster = Cluster::open_or_create(&args.access_dir, &addresses(&args.listen, address))
-        .map_err(|error| Fault::refused(error.to_string()))?;
     for role in [Role::Worker, Role::Client] {
         say(&format!("maniple: {role} access: {}", cluster.access_path(role).display()));
     }

@@ -116,6 +116,17 @@ fn a_port_in_use_and_a_bad_address_are_usage_errors() {
 }
 
 #[test]
+fn a_coordinator_that_refuses_its_folder_leaves_nothing_in_it() {
+    let scratch = scratch();
+    let folder = scratch.file("access");
+    std::fs::create_dir(&folder).expect("room");
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("mine");
+    let args = "coordinator --listen 127.0.0.1:0 --access-dir access";
+    scratch.run(args).expect_code(5).expect_error(&["access", "chmod 700"]);
+    assert_eq!(std::fs::read_dir(&folder).expect("there").count(), 0);
+}
+
+#[test]
 fn the_wrong_key_does_not_open() {
     let scratch = scratch();
     let cluster = Cluster::start(&scratch, &[]);
