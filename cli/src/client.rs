@@ -20,12 +20,15 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::{fault::Fault, show::Show, tasks::Chunk};
+use crate::{
+    fault::Fault,
+    show::Show,
+    signals::{SIGKILL, SIGQUIT},
+    tasks::Chunk,
+};
 
 /// How long a coordinator that has gone away is waited for; its job goes on without us, or from its checkpoint.
 const RECONNECT_LIMIT: Duration = Duration::from_secs(120);
-/// Nobody can catch it: it stands for the death of what ran the tasks.
-pub const SIGKILL: i32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -38,6 +41,38 @@ pub enum End {
     Summary(Box<Summary>),
     /// It was handed over and goes on.
     Detached,
+}
+
+/// Why a client has its job stopped.
+pub enum Stop {
+    /// The task file or the standard output is not as it should be.
+    Fault(Fault),
+    /// It was sent this signal. Running tasks may go on until then; without a time they may not.
+    Signal(i32, Option<Instant>),
+    /// Nobody reads the results any more.
+    Unread,
+}
+
+impl Stop {
+    fn is_at_once(&self) -> bool {
+        match self {
+            Stop::Signal(_, until) => until.is_none(),
+            Stop::Fault(_) | Stop::Unread => true,
+        }
+    }
+
+    /// What is left to say if there is a further reason: the first fault, else the first signal. No second reason
+    /// leaves any time.
+    fn and(self, further: Stop) -> Stop {
+        match (self, further) {
+            (Stop::Fault(fault), _) | (Stop::Signal(..) | Stop::Unread, Stop::Fault(fault)) => {
+                Stop::Fault(fault)
+            }
+            (Stop::Signal(number, _), Stop::Signal(..) | Stop::Unread)
+            | (Stop::Unread, Stop::Signal(number, _)) => Stop::Signal(number, None),
+            (Stop::Unread, Stop::Unread) => Stop::Unread,
+        }
+    }
 }
 
 /// One job's client.
@@ -54,9 +89,7 @@ pub struct Client {
     sent: Vec<Chunk>,
     all_read: bool,
     stored: bool,
-    own_fault: Option<Fault>,
-    interrupted: Option<(i32, Instant)>,
-    at_once: bool,
+    stop: Option<Stop>,
 }
 
 type Incoming = FrameReader<Box<dyn AsyncRead + Send + Unpin>>;
@@ -87,24 +120,17 @@ impl Client {
             sent: Vec::new(),
             all_read: false,
             stored: false,
-            own_fault: None,
-            interrupted: None,
-            at_once: false,
+            stop: None,
         }
     }
 
-    /// The signal that stopped the job, if one did.
-    pub fn signal(&self) -> Option<i32> {
-        self.interrupted.map(|(signal, _)| signal)
+    /// Follows the job to its end; also says why it was stopped, if by this client.
+    pub async fn run(mut self) -> Result<(End, Option<Stop>), Fault> {
+        let end = self.follow().await?;
+        Ok((end, self.stop))
     }
 
-    /// What was wrong with the task file or the standard output, if anything was.
-    pub fn take_fault(&mut self) -> Option<Fault> {
-        self.own_fault.take()
-    }
-
-    /// Follows the job to its end.
-    pub async fn run(&mut self) -> Result<End, Fault> {
+    async fn follow(&mut self) -> Result<End, Fault> {
         let me = hello(Role::Client);
         let mut lost_since: Option<Instant> = None;
         let mut pause = FIRST_PAUSE;
@@ -142,7 +168,7 @@ impl Client {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Some(signal) = self.signals.recv() => {
-                    self.interrupted.get_or_insert((signal, Instant::now()));
+                    self.add(Stop::Signal(signal, None));
                     return Ok(End::Summary(Box::new(self.cut_off())));
                 }
             }
@@ -190,7 +216,7 @@ impl Client {
                     match frame.message()? {
                         ToClient::Accepted { known, .. } => {
                             accepted = true;
-                            self.send_again(known, outgoing).await?;
+                            self.say_again(known, outgoing).await?;
                         }
                         message => if let Some(end) = self.heard(message, frame.payload, outgoing).await? {
                             return Ok(Over::End(end));
@@ -199,9 +225,7 @@ impl Client {
                 }
                 chunk = self.tasks.recv(), if accepted && !self.all_read => self.read(chunk, outgoing).await?,
                 _ = beat.tick() => outgoing.feed(&FromClient::Heartbeat, Bytes::new()).await?,
-                () = grace_over(self.interrupted, self.grace), if self.interrupted.is_some() && !self.at_once => {
-                    self.stop(true, outgoing).await?;
-                }
+                signal = grace_over(&self.stop) => self.stop(Stop::Signal(signal, None), outgoing).await?,
             }
             outgoing.flush().await?;
         }
@@ -219,9 +243,8 @@ impl Client {
                 self.sent.push(chunk);
             }
             Some(Err(fault)) => {
-                self.own_fault = Some(fault);
                 self.all_read = true;
-                self.stop(true, outgoing).await?;
+                self.stop(Stop::Fault(fault), outgoing).await?;
             }
             None => {
                 self.all_read = true;
@@ -241,25 +264,21 @@ impl Client {
         outgoing.feed(&FromClient::TasksEnd { job: self.spec.id, total }, Bytes::new()).await
     }
 
-    /// Sends what the coordinator does not know of what was sent before.
-    async fn send_again(&mut self, known: u64, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        if self.stored {
-            return Ok(());
-        }
+    /// Says what the coordinator does not know of what was said before.
+    async fn say_again(&mut self, known: u64, outgoing: &mut Outgoing) -> Result<(), CodecError> {
         let mut before = 0;
         for chunk in &self.sent {
             let skip = known.saturating_sub(before).min(u64::from(chunk.count));
             before += u64::from(chunk.count);
-            match chunk.skip(skip as u32) {
-                Some(rest) => self.send(&rest, outgoing).await?,
-                None => continue,
+            if let Some(rest) = chunk.skip(skip as u32) {
+                self.send(&rest, outgoing).await?;
             }
         }
-        if self.all_read && self.own_fault.is_none() {
+        if self.all_read && !self.stored && !matches!(self.stop, Some(Stop::Fault(_))) {
             self.send_end(outgoing).await?;
         }
-        match self.interrupted {
-            Some(_) => self.stop(self.at_once, outgoing).await,
+        match &self.stop {
+            Some(stop) => self.send_cancel(stop.is_at_once(), outgoing).await,
             None => Ok(()),
         }
     }
@@ -284,11 +303,11 @@ impl Client {
                 let bytes = payload.len() as u64;
                 if let Err(error) = self.show.results(&values, &payload) {
                     // A reader that has gone away has what it wanted; anything else has lost results.
-                    if error.kind() != std::io::ErrorKind::BrokenPipe {
-                        let message = format!("failed to write results to standard output: {error}");
-                        self.own_fault.get_or_insert(Fault::storage(message));
-                    }
-                    self.stop(true, outgoing).await?;
+                    let stop = match error.kind() {
+                        std::io::ErrorKind::BrokenPipe => Stop::Unread,
+                        _ => Stop::Fault(Fault::of_output(error)),
+                    };
+                    self.stop(stop, outgoing).await?;
                 }
                 outgoing.feed(&FromClient::Taken { job, bytes }, Bytes::new()).await?;
             }
@@ -299,31 +318,41 @@ impl Client {
     }
 
     async fn interrupt(&mut self, signal: i32, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        match self.interrupted {
-            None if signal == SIGKILL => {
-                self.interrupted = Some((signal, Instant::now()));
-                self.stop(true, outgoing).await
-            }
-            None => {
-                self.interrupted = Some((signal, Instant::now()));
-                self.show.note(&format!(
-                    "stopping: running tasks may take {} s to end; Ctrl-C again to stop at once",
-                    self.grace.as_secs_f64()
-                ));
-                self.stop(false, outgoing).await
-            }
-            Some(_) => self.stop(true, outgoing).await,
+        let at_once = self.stop.is_some() || [SIGKILL, SIGQUIT].contains(&signal);
+        if !at_once {
+            self.show.note(&format!(
+                "stopping: running tasks may take {} s to end; Ctrl-C again to stop at once",
+                self.grace.as_secs_f64()
+            ));
         }
+        self.stop(Stop::Signal(signal, (!at_once).then(|| Instant::now() + self.grace)), outgoing).await
     }
 
-    async fn stop(&mut self, now: bool, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        self.at_once |= now;
+    async fn stop(&mut self, stop: Stop, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+        let at_once = self.add(stop).is_at_once();
+        self.send_cancel(at_once, outgoing).await
+    }
+
+    fn add(&mut self, stop: Stop) -> &Stop {
+        let stop = match self.stop.take() {
+            Some(first) => first.and(stop),
+            None => stop,
+        };
+        self.stop.insert(stop)
+    }
+
+    async fn send_cancel(&self, now: bool, outgoing: &mut Outgoing) -> Result<(), CodecError> {
         outgoing.feed(&FromClient::Cancel { job: self.spec.id, now }, Bytes::new()).await
     }
 }
 
-async fn grace_over(interrupted: Option<(i32, Instant)>, grace: Duration) {
-    if let Some((_, since)) = interrupted {
-        tokio::time::sleep_until((since + grace).into()).await;
+/// The signal after which running tasks were given some time, when that is over.
+async fn grace_over(stop: &Option<Stop>) -> i32 {
+    match stop {
+        Some(Stop::Signal(signal, Some(until))) => {
+            tokio::time::sleep_until((*until).into()).await;
+            *signal
+        }
+        Some(Stop::Signal(_, None) | Stop::Fault(_) | Stop::Unread) | None => std::future::pending().await,
     }
 }

@@ -17,7 +17,7 @@ use shared::{
 use tokio::sync::mpsc;
 use worker::{Alarm, Keeping, Node, Shutdown, process::keeper::EngineEnd};
 
-use crate::{client::SIGKILL, fault::Fault, job::Prepared, output};
+use crate::{fault::Fault, job::Prepared, output, signals::SIGKILL};
 
 /// How long a silent part of this process is waited for. It is long, because only a stopped process is silent.
 const LEASE: Duration = Duration::from_secs(60);
@@ -58,13 +58,8 @@ impl Engine {
             alarms: Some(ctx.address().recipient()),
             keeping: Keeping::new(end).expect("the keeper's socket can be watched"),
         };
-        let coordinator = coordinator::Config {
-            doorway: Some(doorway),
-            network: None,
-            state_dir: None,
-            lease: LEASE,
-            signals: false,
-        };
+        let coordinator =
+            coordinator::Config { doorway: Some(doorway), network: None, state_dir: None, lease: LEASE };
         Engine {
             family: Family::new("engine", Policy::new(Strategy::OneForOne).limit(0, LEASE))
                 .child(Child::Coordinator, Restart::Permanent)

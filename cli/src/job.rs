@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::{endpoint::Endpoint, id::JobId, job::JobSpec, tasks::TaskList};
+use shared::{endpoint::Endpoint, id::JobId, job::JobSpec, tasks::TaskList, wire::client::StopCause};
 use tokio::sync::mpsc;
 
 use crate::{
     args::Job,
-    client::{Client, End, Tasks},
+    client::{Client, End, Stop, Tasks},
     fault::Fault,
     output,
     show::{Results, Show},
@@ -18,8 +18,6 @@ use crate::{
     tasks::{self, TaskReader, TaskSource},
 };
 
-/// Exit code of a job that its client has cancelled.
-const CANCELLED: u8 = 130;
 /// Chunks of tasks that are read ahead.
 const READ_AHEAD: usize = 4;
 
@@ -71,10 +69,8 @@ impl Prepared {
         let started = Instant::now();
         let job = spec.id;
         let tasks = read_ahead(reader)?;
-        let mut client = Client::new(endpoint, spec, tasks, signals, grace, Show::new(quiet, results));
-        let end = client.run().await?;
-        let (signal, input_fault) = (client.signal(), client.take_fault());
-        drop(client);
+        let client = Client::new(endpoint, spec, tasks, signals, grace, Show::new(quiet, results));
+        let (end, stop) = client.run().await?;
         let summary = match end {
             End::Detached => {
                 output::say(&format!(
@@ -84,16 +80,24 @@ impl Prepared {
             }
             End::Summary(summary) => *summary,
         };
-        let mut code = input_fault.as_ref().map_or_else(|| summary::exit_code(&summary), |fault| fault.code);
-        if code == CANCELLED {
-            // The client alone knows which signal made it cancel. If none did, nobody reads the results any more.
-            code = signal.map_or(0, |signal| 128 + signal as u8);
-        }
+        let cancelled = summary.stopped.as_ref().is_some_and(|stopped| stopped.why == StopCause::Cancelled);
+        let code = match &stop {
+            Some(Stop::Fault(fault)) => fault.code,
+            Some(Stop::Signal(number, _)) if cancelled => 128 + *number as u8,
+            // Whoever read the results had enough of them; that does not hide what has failed.
+            Some(Stop::Unread) if cancelled => u8::from(summary.progress.failed > 0),
+            Some(Stop::Signal(..) | Stop::Unread) | None => summary::exit_code(&summary),
+        };
         let ended = summary::Ended { summary, wall: started.elapsed(), checkpoint };
         if json {
             output::print(&summary::machine(&ended, code)).map_err(Fault::of_output)?;
         }
-        let mistake = input_fault.or_else(|| ended.error().map(|message| Fault { code, message }));
+        let mistake = match stop {
+            Some(Stop::Fault(fault)) => Some(fault),
+            Some(Stop::Signal(..) | Stop::Unread) | None => {
+                ended.error().map(|message| Fault { code, message })
+            }
+        };
         let progress = &ended.summary.progress;
         let nothing_done = progress.done + progress.failed + progress.skipped == 0;
         let told_otherwise = (mistake.is_some() && nothing_done) || (json && quiet);

@@ -1,4 +1,4 @@
-//! Signals for the client of a remote job, which has no keeper that would tell of them.
+//! Signals for the processes that have no keeper which would tell of them: a coordinator, the client of a remote job.
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -7,8 +7,12 @@ use tokio::{
 
 use crate::fault::Fault;
 
+/// Ctrl-\: at once.
+pub const SIGQUIT: i32 = 3;
+/// Nobody can catch it: it stands for the death of what ran the tasks.
+pub const SIGKILL: i32 = 9;
 /// The signals that end a program.
-const ENDING: [i32; 3] = [1, 2, 15];
+const ENDING: [i32; 4] = [1, 2, SIGQUIT, 15];
 
 /// Every ending signal that this process gets from now on, by its number.
 pub fn heard() -> Result<mpsc::Receiver<i32>, Fault> {

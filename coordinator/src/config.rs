@@ -16,8 +16,6 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// How long a silent peer is waited for.
     pub lease: Duration,
-    /// Whether SIGINT, SIGTERM and SIGHUP are its own to obey.
-    pub signals: bool,
 }
 
 /// A port and who may come in by it.

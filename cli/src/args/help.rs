@@ -22,7 +22,7 @@ maniple submit --access-file FILE [OPTIONS] MODULE:FUNCTION --tasks FILE
 /// After `maniple run --help`.
 pub const RUN: &str = "\
 Exit codes: 0 every task has a value, 1 some tasks failed, 2 usage or input, \
-3 damaged or foreign checkpoint, 4 storage failed, 70 internal error, 130 interrupted, 143 terminated.
+3 damaged or foreign checkpoint, 4 storage failed, 70 internal error, 130 interrupted, 131 quit, 143 terminated.
 
 Examples:
   # call compute(date, code) of factors.py for each row;

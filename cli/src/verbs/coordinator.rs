@@ -10,7 +10,7 @@ use shared::{
 };
 use tokio::net::TcpListener;
 
-use crate::{args::Coordinator, fault::Fault, output::say};
+use crate::{args::Coordinator, fault::Fault, output::say, signals};
 
 /// Carries out the verb.
 pub fn run(args: Coordinator) -> Result<u8, Fault> {
@@ -28,12 +28,13 @@ pub fn run(args: Coordinator) -> Result<u8, Fault> {
     for role in [Role::Worker, Role::Client] {
         say(&format!("maniple: {role} access: {}", cluster.access_path(role).display()));
     }
-    say(&format!("maniple: listening on {address}"));
     let code = supervision::run("coordinator", move |_| {
+        let signals = signals::heard().expect("a new event loop can listen for signals");
+        say(&format!("maniple: listening on {address}"));
         let socket = TcpListener::from_std(socket).expect("a bound, non-blocking socket");
         let network = Some(Rc::new(Network { socket, cluster }));
-        let lease = args.lease;
-        Root::new(Config { doorway: None, network, state_dir: Some(state_dir), lease, signals: true }, shelf)
+        let config = Config { doorway: None, network, state_dir: Some(state_dir), lease: args.lease };
+        Root::new(config, shelf).obeying(signals)
     });
     Ok(code as u8)
 }

@@ -2,11 +2,11 @@
 //!
 //! Rest-for-one: a listener cannot outlive the coordinator that it hands connections to.
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Running, fut::wrap_future};
 use shared::supervision::{self, Family, Parent, Policy, Restart, Strategy};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::{
     actors::{coordinator::Coordinator, listener::Listener},
@@ -27,6 +27,7 @@ pub struct Root {
     config: Config,
     shelf: Rc<RefCell<Shelf>>,
     coordinator: Option<Addr<Coordinator>>,
+    signals: Option<mpsc::Receiver<i32>>,
 }
 
 impl Root {
@@ -36,7 +37,13 @@ impl Root {
         let family = Family::new("coordinator root", Policy::new(Strategy::RestForOne))
             .child(Child::Coordinator, Restart::Permanent)
             .child(Child::Listener, Restart::Permanent);
-        Root { family, config, shelf: Rc::new(RefCell::new(shelf)), coordinator: None }
+        Root { family, config, shelf: Rc::new(RefCell::new(shelf)), coordinator: None, signals: None }
+    }
+
+    /// Ends in order at the first of these signals.
+    #[must_use]
+    pub fn obeying(self, signals: mpsc::Receiver<i32>) -> Root {
+        Root { signals: Some(signals), ..self }
     }
 }
 
@@ -45,35 +52,21 @@ impl Actor for Root {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.start_children(ctx);
-        if self.config.signals {
-            let stop = |number: io::Result<i32>, _: &mut Root, ctx: &mut Context<Root>| match number {
-                Ok(number) => {
+        if let Some(mut signals) = self.signals.take() {
+            let stop = |number: Option<i32>, _: &mut Root, ctx: &mut Context<Root>| {
+                if let Some(number) = number {
                     tracing::info!(signal = number, "ending in order");
                     supervision::set_exit_code(128 + number);
                     ctx.stop();
                 }
-                Err(error) => supervision::fail(ctx, format!("failed to listen for signals: {error}")),
             };
-            ctx.spawn(wrap_future::<_, Root>(first_signal()).map(stop));
+            ctx.spawn(wrap_future::<_, Root>(async move { signals.recv().await }).map(stop));
         }
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
         self.stop_children(ctx)
     }
-}
-
-/// The number of the first signal that asks for the end.
-async fn first_signal() -> io::Result<i32> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => SignalKind::interrupt(),
-        _ = terminate.recv() => SignalKind::terminate(),
-        _ = hangup.recv() => SignalKind::hangup(),
-    }
-    .as_raw_value())
 }
 
 impl Parent for Root {

@@ -3,6 +3,8 @@
 use maniple_tests::{Program, Scratch, outcomes};
 use nix::sys::signal::Signal;
 
+use crate::cluster::Cluster;
+
 const SLOW: &str = "import time\ndef f(n):\n    open(f'began{n}', 'w').close()\n    time.sleep(1000 if n == 3 else 0.2)\n    return n\n";
 
 fn started(args: &str) -> (Scratch, Program) {
@@ -71,6 +73,40 @@ fn an_interrupt_from_the_terminal_reaches_the_whole_group_and_counts_once() {
 }
 
 #[test]
+fn a_quit_stops_at_once_and_keeps_what_is_done() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", SLOW);
+    scratch.numbers("tasks.jsonl", 0..50);
+    let mut command =
+        scratch.command("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --grace 1000 --json");
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let run = Program::start(command);
+    scratch.wait_for_file("began3", &run);
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(run.pid()), Signal::SIGQUIT).expect("it lives");
+    let summary = run.wait().expect_code(131).json();
+    assert_eq!(summary["done"].as_u64(), Some(outcomes(&scratch.file("c.checkpoint")).len() as u64));
+    scratch.assert_nothing_left();
+}
+
+#[test]
+fn a_quit_ends_each_part_of_a_cluster() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", SLOW);
+    scratch.numbers("tasks.jsonl", 0..50);
+    let mut cluster = Cluster::start(&scratch, &[2, 2]);
+    let client =
+        scratch.start("submit --access-file access/client.access f:f --tasks tasks.jsonl --grace 1000");
+    scratch.wait_for_file("began3", &client);
+    let worker = cluster.workers.pop().expect("there are two");
+    let coordinator = cluster.coordinator.take().expect("it runs");
+    for part in [client, worker, coordinator] {
+        part.signal(Signal::SIGQUIT);
+        part.wait().expect_code(131);
+    }
+    cluster.stop();
+}
+
+#[test]
 fn a_closed_standard_output_is_no_error() {
     let scratch = Scratch::new();
     scratch.write("f.py", "def f(n):\n    return n\n");
@@ -85,6 +121,24 @@ fn a_closed_standard_output_is_no_error() {
     let ended = Program::start(shell).wait().expect_code(0);
     assert_eq!(ended.stdout.lines().count(), 2);
     assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_closed_standard_output_does_not_hide_what_failed() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "def f(n):\n    assert n\n    return n\n");
+    let maniple = maniple_tests::binary::maniple().display();
+    for (tasks, more, code) in
+        [(0..9, "", "1"), (0..9, "--json", "1"), (1..9, "", "0"), (1..9, "--json", "0")]
+    {
+        scratch.numbers("tasks.jsonl", tasks);
+        let run = format!("{maniple} run -j 1 --batch-size 1 f:f --tasks tasks.jsonl {more}");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{{ {run}; echo $? > code; }} | head -n 0")]);
+        scratch.prepare(&mut shell);
+        Program::start(shell).wait();
+        assert_eq!(scratch.lines("code"), [code], "{run}");
+    }
 }
 
 #[test]

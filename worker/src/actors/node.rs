@@ -31,6 +31,9 @@ use crate::{
     registry::Registry,
 };
 
+/// The signal that leaves running tasks no time.
+const SIGQUIT: i32 = 3;
+
 /// The exit code of a worker that its coordinator does not let in.
 const REFUSED: i32 = 5;
 
@@ -156,7 +159,8 @@ impl Node {
             (None, Alarm::Signal(number)) => {
                 tracing::info!(signal = number, "ending in order; once more: at once");
                 supervision::set_exit_code(128 + number);
-                self.on(Event::ShutdownAsked { grace: self.config.grace }, ctx);
+                let grace = if number == SIGQUIT { Duration::ZERO } else { self.config.grace };
+                self.on(Event::ShutdownAsked { grace }, ctx);
             }
             (None, Alarm::KeeperLost) => {
                 tracing::error!("the keeper died, and with it all processes; the node ends");

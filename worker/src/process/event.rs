@@ -29,7 +29,7 @@ pub enum KeeperEvent {
         pid: Pid,
         exit: Exit,
     },
-    /// The node was sent SIGINT, SIGTERM or SIGHUP.
+    /// The node was sent a signal that ends a program.
     Signal(Signal),
     /// The answer to `end_all`: so many processes could not be ended in time (in an uninterruptible system call).
     AllEnded {

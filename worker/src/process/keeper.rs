@@ -2,8 +2,8 @@
 //!
 //! `split` makes two processes of one. The engine goes on with its main; the keeper stays in a loop over two
 //! descriptors: the engine's socket and its signals. It makes children when asked, is the only one who reaps, hands on
-//! SIGINT, SIGTERM and SIGHUP, and when the engine is gone, however it went, kills and reaps all that is left before it
-//! exits with the engine's code. It knows no task and no pool, has one thread, never blocks, and must not panic; if it
+//! the signals that end a program, and when the engine is gone, however it went, kills and reaps all that is left before
+//! it exits with the engine's code. It knows no task and no pool, has one thread, never blocks, and must not panic; if it
 //! does, or is killed, the parent-death signal ends its children and the engine sees the end of the socket.
 //!
 //! Invariant: a pid in `Children` is not reaped, so it can be signalled by number.
@@ -48,7 +48,7 @@ const QUIET_NEWS_MAY_WAIT: u8 = 2;
 const OOM_SCORE: &[u8] = b"500";
 
 /// The signals that the engine is told of instead of getting them.
-const HANDED_ON: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+const HANDED_ON: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 /// What the keeper does not block: its own faults, and what stops and continues a terminal's job.
 const NOT_BLOCKED: [Signal; 11] = [
     Signal::SIGSEGV,
@@ -75,7 +75,7 @@ pub struct EngineEnd {
 /// Makes keeper and engine of this process; returns in the engine alone. To be called first thing in `main`: it
 /// refuses once a second thread runs.
 ///
-/// From here on SIGINT, SIGTERM and SIGHUP are ignored in the engine and arrive as `KeeperEvent::Signal`, each once
+/// From here on the signals that are handed on are ignored in the engine and arrive as `KeeperEvent::Signal`, each once
 /// although a terminal sends them to both. One that the starter had set to be ignored (`nohup`) stays ignored.
 pub fn split() -> io::Result<EngineEnd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

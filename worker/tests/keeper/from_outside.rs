@@ -54,6 +54,8 @@ fn ctrl_c_to_the_group_counts_once() {
     run.expect("SIGINT");
     run.signal_group(Signal::SIGHUP);
     run.expect("SIGHUP");
+    run.signal_group(Signal::SIGQUIT);
+    run.expect("SIGQUIT");
     run.signal_group(Signal::SIGTERM);
     run.expect("SIGTERM");
     let end = run.end();

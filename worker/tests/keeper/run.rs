@@ -33,7 +33,7 @@ pub struct End {
 
 impl Run {
     pub fn start(role: &str) -> Self {
-        Self::start_with(role, "--default-signal=INT,TERM,HUP")
+        Self::start_with(role, "--default-signal=INT,TERM,HUP,QUIT")
     }
 
     /// In a process group of its own, as a shell would; with the signals set as `env` is told.
