@@ -5,8 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::{endpoint::Endpoint, id::JobId, job::JobSpec, tasks::TaskList, wire::client::StopCause};
+use shared::{
+    endpoint::Endpoint,
+    id::JobId,
+    job::{JobSpec, Work},
+    tasks::TaskList,
+    wire::client::StopCause,
+};
 use tokio::sync::mpsc;
+use worker::core::command::Template;
 
 use crate::{
     args::Job,
@@ -39,6 +46,11 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
     let source = TaskSource { file: &job.tasks, for_command: job.is_command(), text: &job.text };
     let reader = tasks::open(&source).map_err(|error| Fault::usage(error.to_string()))?;
     let cwd_text = cwd.to_str().ok_or_else(|| Fault::usage(format!("{}: not UTF-8", cwd.display())))?;
+    let work = job.work(reader.fields(), cwd_text);
+    if let (Work::Command(command), Some(width)) = (&work, reader.width()) {
+        let misfit = |error| Fault::usage(format!("{}: {error}", job.tasks.display()));
+        Template::check(command, width).map_err(misfit)?;
+    }
     let results = match (&job.checkpoint, job.json || detached, job.is_command()) {
         (Some(_), ..) | (_, true, _) => Results::Kept,
         (None, false, true) => Results::Outputs,
@@ -46,7 +58,7 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
     };
     let spec = JobSpec {
         id: JobId(getrandom::u64().map_err(|error| Fault::internal(error.to_string()))?),
-        work: job.work(reader.fields(), cwd_text),
+        work,
         limits: job.limits(),
         checkpoint: job.checkpoint_spec(&cwd),
         batch_size: job.batch_size,

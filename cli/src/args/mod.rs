@@ -87,7 +87,8 @@ pub struct Job {
     #[arg(value_name = "MODULE:FUNCTION", required_unless_present = "command", conflicts_with = "command")]
     pub function: Option<FunctionName>,
 
-    /// A command, executed once a task, without a shell; `{}` takes the task, `{1}` and `{name}` take one field of it
+    /// A command, executed once a task, without a shell; `{}` takes the task, `{1}` and `{name}` take one field of it;
+    /// without any of these the fields are the last arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 

@@ -151,6 +151,15 @@ impl TaskReader {
         }
     }
 
+    /// How many fields each task has, where that is known before it is read.
+    pub fn width(&self) -> Option<usize> {
+        match &self.format {
+            Format::Rows(rows) => Some(rows.fields().len()),
+            Format::Text(_) => Some(1),
+            Format::Json(_) | Format::Packed(_) => None,
+        }
+    }
+
     /// The next tasks; `None` when there are no more. Blocks only while it has none at all. Not to be called again
     /// after an error.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, TaskError> {

@@ -48,12 +48,29 @@ fn fields_take_their_places() {
     let scratch = Scratch::new();
     scratch.write("t.csv", "date,code\n20240101,000001\n20240102,600000\n");
     let mut command = scratch.command("run -j 1 --tasks t.csv");
-    command.args(["--", "printf", "%s|%s|%s|%s|%s|%s\\n", "{1}", "{code}", "all: {}", "{unknown}", "{}"]);
+    command.args(["--", "printf", "%s|%s|%s|%s|%s|%s\\n", "{1}", "{code}", "all: {}", "{ text }", "{}"]);
     let ended = Program::start(command).wait().expect_code(0);
     let mut lines: Vec<&str> = ended.stdout.lines().collect();
     lines.sort_unstable();
-    let line = |date: &str, code: &str| format!("{date}|{code}|all: {date} {code}|{{unknown}}|{date}|{code}");
+    let line = |date: &str, code: &str| format!("{date}|{code}|all: {date} {code}|{{ text }}|{date}|{code}");
     assert_eq!(lines, [line("20240101", "000001"), line("20240102", "600000")]);
+}
+
+#[test]
+fn a_place_that_no_task_fills_is_a_mistake_of_usage() {
+    let scratch = Scratch::new();
+    scratch.write("t.csv", "date,code\n20240101,000001\n");
+    scratch.write("t.txt", "a\n");
+    for (tasks, argument, texts) in [
+        ("t.csv", "{cod}", ["t.csv", "{cod}", "date, code"]),
+        ("t.csv", "{3}", ["t.csv", "{3}", "fields is 2"]),
+        ("t.txt", "{2}", ["t.txt", "{2}", "fields is 1"]),
+    ] {
+        let mut command = scratch.command("run -j 1 --tasks");
+        command.args([tasks, "--", "touch", "ran", argument]);
+        Program::start(command).wait().expect_code(2).expect_error(&texts);
+    }
+    assert!(!scratch.file("ran").exists());
 }
 
 #[test]

@@ -85,8 +85,11 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// There is no such field.
-    #[error("the template has {{{0}}}, but the task has only {1} fields")]
+    #[error("the command has {{{0}}}, but the number of fields is {1}")]
     NoField(String, usize),
+    /// There is no such column.
+    #[error("the command has {{{0}}}, but the columns are {1}; braces with a space in them are left alone")]
+    NoColumn(String, String),
     /// A field that cannot be written as an argument.
     #[error("field {0} of the task is neither text nor a number; a command cannot be given it")]
     NotText(usize),
@@ -103,6 +106,28 @@ impl Template {
         let is_place = |part: &Part| !matches!(part, Part::Text(_));
         let has_places = arguments.iter().flatten().any(is_place);
         Template { arguments, names: spec.fields.clone(), has_places }
+    }
+
+    /// Whether tasks that all have so many fields can fill every place. Braces around what might be a name are taken
+    /// for a place if the fields have names, unless it is one of a shell: `${HOME}`.
+    pub fn check(spec: &CommandSpec, width: usize) -> Result<(), TemplateError> {
+        let names = &spec.fields;
+        for (before, inner) in spec.argv.iter().flat_map(|argument| braces(argument)) {
+            let is_meant = !names.is_empty() && !before.ends_with('$');
+            match place(inner, names) {
+                Some(Part::Numbered(number)) if number > width => {
+                    return Err(TemplateError::NoField(inner.to_owned(), width));
+                }
+                None if is_meant && inner == "0" => {
+                    return Err(TemplateError::NoField(inner.to_owned(), width));
+                }
+                None if is_meant && is_name(inner) => {
+                    return Err(TemplateError::NoColumn(inner.to_owned(), names.join(", ")));
+                }
+                Some(Part::Text(_) | Part::All | Part::Numbered(_) | Part::Named(_)) | None => {}
+            }
+        }
+        Ok(())
     }
 
     /// Program and arguments for a task. Without a place in the template its fields become the last arguments.
@@ -176,6 +201,21 @@ fn parts(argument: &str, names: &[String]) -> Vec<Part> {
         parts.push(Part::Text(text));
     }
     parts
+}
+
+/// All pairs of braces in an argument: what stands before, what stands within.
+fn braces(argument: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pair = |at: usize| {
+        let (before, rest) = argument.split_at(at);
+        Some((before, rest[1..].split_once('}')?.0))
+    };
+    argument.match_indices('{').filter_map(move |(at, _)| pair(at))
+}
+
+/// Whether somebody may mean a column by this.
+fn is_name(inner: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    inner.chars().all(is_part) && inner.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 fn place(inner: &str, names: &[String]) -> Option<Part> {

@@ -53,6 +53,24 @@ fn other_braces_are_text() {
 }
 
 #[test]
+fn a_place_that_no_task_can_fill_is_known_before_any_task() {
+    let named = |argv: &[&str]| Template::check(&spec(argv, &["day", "code"]), 2);
+    let fine = ["run", "{}{1}{2}{day}", "{code}", "awk '{print $1}' {a,b} {1..3} { print }", "${HOME} {"];
+    assert_eq!(named(&fine), Ok(()));
+    let columns = || "day, code".to_owned();
+    for (argument, name) in [("{cod}", "cod"), ("-x={day}{codes}", "codes"), ("{{day }{nächte}", "nächte")]
+    {
+        assert_eq!(named(&["run", argument]), Err(TemplateError::NoColumn(name.to_owned(), columns())));
+    }
+    assert_eq!(named(&["{x}", "{day}"]), Err(TemplateError::NoColumn("x".to_owned(), columns())));
+    assert_eq!(named(&["run", "{1}{3}"]), Err(TemplateError::NoField("3".to_owned(), 2)));
+    assert_eq!(named(&["run", "{0}"]), Err(TemplateError::NoField("0".to_owned(), 2)));
+    let unnamed = |argument: &str| Template::check(&spec(&["run", argument], &[]), 1);
+    assert_eq!(unnamed("{1} {name} {0}"), Ok(()));
+    assert_eq!(unnamed("{2}"), Err(TemplateError::NoField("2".to_owned(), 1)));
+}
+
+#[test]
 fn a_map_gives_its_fields_names() {
     let map = key(|out| {
         encode::write_map_len(out, 2).unwrap();
