@@ -2,6 +2,8 @@
 
 use maniple_tests::{Program, Scratch, outcomes, outcomes::json};
 
+use crate::cluster::Cluster;
+
 fn seq(count: u32) -> String {
     (1..=count).map(|number| format!("{number}\n")).collect()
 }
@@ -99,13 +101,26 @@ fn a_failing_command_tells_its_story() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn a_program_that_is_not_there_ends_the_job_at_once() {
     let scratch = Scratch::new();
-    let mut command = scratch.command("run -j 1 --tasks - --json");
-    command.args(["--", "no-such-program", "{}"]);
-    scratch.write("in", "a\n");
-    command.stdin(std::fs::File::open(scratch.file("in")).expect("just written"));
-    let ended = Program::start(command).wait().expect_code(1);
-    let text = ended.json().to_string();
-    assert!(text.contains("no-such-program"), "{text}");
+    scratch.write("t.txt", seq(1_000));
+    let cluster = Cluster::start(&scratch, &[2, 1]);
+    for verb in ["run -j 2", "submit --access-file access/client.access"] {
+        let mut command = scratch.command(&format!("{verb} --tasks t.txt --checkpoint c.checkpoint"));
+        command.args(["--", "no-such-program", "{}"]);
+        Program::start(command).wait().expect_code(2).expect_error(&["no-such-program", "PATH"]);
+        assert!(outcomes(&scratch.file("c.checkpoint")).is_empty(), "no task has failed");
+    }
+    cluster.stop();
+}
+
+#[test]
+fn a_program_that_a_task_names_fails_that_task_alone() {
+    let scratch = Scratch::new();
+    scratch.write("t.txt", "no-such-program\ntrue\n");
+    let mut command = scratch.command("run -j 1 --tasks t.txt --json");
+    command.args(["--", "{}"]);
+    let summary = Program::start(command).wait().expect_code(1).json();
+    assert_eq!((summary["done"].as_u64(), summary["failed"].as_u64()), (Some(1), Some(1)));
+    assert!(summary.to_string().contains("no-such-program"), "{summary}");
 }

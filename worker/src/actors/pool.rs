@@ -222,7 +222,9 @@ impl Handler<Kept> for Pool {
                 }
             }
             KeeperEvent::SpawnFailed { ticket, failure } => {
-                self.gone(ticket, How::NotStarted(failure.to_string()));
+                let why = failure.to_string();
+                let how = if failure.is_lasting() { How::NoProgram(why) } else { How::NotStarted(why) };
+                self.gone(ticket, how);
             }
             KeeperEvent::Exited { ticket, exit, .. } => {
                 let how = match exit.status {

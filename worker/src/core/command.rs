@@ -130,6 +130,13 @@ impl Template {
         Ok(())
     }
 
+    /// Whether all tasks execute the same program.
+    #[must_use]
+    pub fn has_one_program(spec: &CommandSpec) -> bool {
+        let is_text = |part: &Part| matches!(part, Part::Text(_));
+        spec.argv.first().is_some_and(|program| parts(program, &spec.fields).iter().all(is_text))
+    }
+
     /// Program and arguments for a task. Without a place in the template its fields become the last arguments.
     pub fn expand(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, TemplateError> {
         let fields = fields(key)?;

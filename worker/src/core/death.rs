@@ -38,6 +38,14 @@ const STRIKES: u32 = 2;
 const OUTPUT: (usize, usize) = (4 << 10, 32 << 10);
 
 impl Core {
+    pub(super) fn spawned(&mut self, index: usize, pid: u32) {
+        let place = &mut self.places[index];
+        place.pid = pid;
+        if let Some(job) = place.job().and_then(|job| self.jobs.get_mut(&job)) {
+            job.has_run = true;
+        }
+    }
+
     pub(super) fn ready(&mut self, index: usize, now: Instant) {
         let place = &mut self.places[index];
         if let State::Starting(job) = place.state {
@@ -92,11 +100,12 @@ impl Core {
         self.back_off(index, now);
         let works_elsewhere =
             self.places.iter().any(|place| matches!(&place.state, State::Child(child) if child.job == job));
-        if self.places[index].early_deaths >= EARLY_DEATHS && !works_elsewhere {
+        let is_hopeless = self.places[index].early_deaths >= EARLY_DEATHS || ending.how.is_no_program();
+        if is_hopeless && !works_elsewhere {
             let stderr = ending.stderr.end(OUTPUT.1);
             let last = stderr.trim_end().lines().next_back().unwrap_or("it wrote nothing to stderr").trim();
             let message = match &ending.how {
-                How::NotStarted(why) => why.clone(),
+                How::NotStarted(why) | How::NoProgram(why) => why.clone(),
                 how => format!("its process was lost before it was ready, {how}: {last}"),
             };
             self.places[index].early_deaths = 0;
@@ -237,6 +246,10 @@ impl Core {
             }
             (Some(Doom::Guilty(cause)), _) => Some(cause),
             (None, How::Lost) => return self.again(batch, job, task, out),
+            (None, How::NoProgram(why)) if self.never_ran(job) => {
+                self.give_up_job(job, why.clone(), String::new(), now, out);
+                return self.hand_back(batch, vec![TaskRange::one(task)], out);
+            }
             (None, How::Exited(0)) => None,
             (None, how) => Some(how.cause(false)),
         };
@@ -245,7 +258,7 @@ impl Core {
             Some(cause) => {
                 let story = self.story(batch, task, pid, cause, ending);
                 Err(match &ending.how {
-                    How::NotStarted(why) => Failure { message: why.clone(), ..story },
+                    How::NotStarted(why) | How::NoProgram(why) => Failure { message: why.clone(), ..story },
                     How::Exited(_) | How::Signalled(_) | How::Lost => story,
                 })
             }
@@ -288,11 +301,15 @@ impl Core {
 }
 
 impl How {
+    fn is_no_program(&self) -> bool {
+        matches!(self, How::NoProgram(_))
+    }
+
     fn cause(&self, died: bool) -> Cause {
         match self {
             How::Exited(code) => Cause::ExitCode { code: *code, died },
             How::Signalled(number) => Cause::Signal(*number),
-            How::NotStarted(_) | How::Lost => Cause::NotExecuted,
+            How::NotStarted(_) | How::NoProgram(_) | How::Lost => Cause::NotExecuted,
         }
     }
 }
@@ -304,7 +321,7 @@ impl std::fmt::Display for How {
             How::Signalled(number) => {
                 write!(f, "it was ended by signal {number} ({})", shared::outcome::signal_name(*number))
             }
-            How::NotStarted(why) => write!(f, "it was not started ({why})"),
+            How::NotStarted(why) | How::NoProgram(why) => write!(f, "it was not started ({why})"),
             How::Lost => f.write_str("this node lost hold of it"),
         }
     }

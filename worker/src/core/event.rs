@@ -145,6 +145,8 @@ pub enum How {
     Signalled(i32),
     /// There never was a process; one line says why.
     NotStarted(String),
+    /// Nor will there be one of this program in this folder; one line says why.
+    NoProgram(String),
     /// It was ended because this node lost hold of it, which is nobody's fault.
     Lost,
 }

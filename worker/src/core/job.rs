@@ -10,6 +10,7 @@ use shared::{
 
 use super::{
     Core, Job,
+    command::Template,
     event::{Effect, Effects},
     lease::Piece,
     notice::Notice,
@@ -18,11 +19,24 @@ use super::{
 
 impl Core {
     pub(super) fn job_described(&mut self, spec: Arc<JobSpec>) {
-        self.jobs.entry(spec.id).or_insert_with(|| Job { spec, unloadable: None, granted: None });
+        self.jobs.entry(spec.id).or_insert_with(|| Job {
+            spec,
+            has_run: false,
+            unloadable: None,
+            granted: None,
+        });
     }
 
     pub(super) fn is_command(&self, job: JobId) -> bool {
         self.jobs.get(&job).is_some_and(|job| matches!(job.spec.work, Work::Command(_)))
+    }
+
+    /// Whether no command of this job has been seen to start here, although all of them are the same program.
+    pub(super) fn never_ran(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|job| match &job.spec.work {
+            Work::Command(command) => !job.has_run && Template::has_one_program(command),
+            Work::Function(_) => false,
+        })
     }
 
     pub(super) fn granted(&mut self, batch: Batch, now: Instant, out: &mut Effects) {

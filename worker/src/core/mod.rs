@@ -85,6 +85,8 @@ pub struct Core {
 #[derive(Debug)]
 struct Job {
     spec: Arc<JobSpec>,
+    /// A process of it has been here.
+    has_run: bool,
     /// Why it cannot be run here: (line, traceback).
     unloadable: Option<(String, String)>,
     /// When it last got a batch: the processes of the latest job are kept warm.
@@ -146,7 +148,7 @@ impl Core {
 
     fn process(&mut self, index: usize, event: ProcessEvent, now: Instant, out: &mut Effects) {
         match event {
-            ProcessEvent::Spawned { pid } => self.places[index].pid = pid,
+            ProcessEvent::Spawned { pid } => self.spawned(index, pid),
             ProcessEvent::Ready => self.ready(index, now),
             ProcessEvent::Unloadable { message, traceback } => {
                 self.child_unloadable(index, message, traceback, now, out);

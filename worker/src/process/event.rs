@@ -108,6 +108,21 @@ pub enum SpawnStage {
 }
 
 impl SpawnFailure {
+    /// Whether program or directory are at fault rather than the arguments or the moment.
+    pub fn is_lasting(&self) -> bool {
+        use Errno::{EACCES, EISDIR, ELOOP, ENOENT, ENOEXEC, ENOTDIR};
+        match self.stage {
+            SpawnStage::Search | SpawnStage::Directory | SpawnStage::Execute => {
+                matches!(self.errno, EACCES | EISDIR | ELOOP | ENOENT | ENOEXEC | ENOTDIR)
+            }
+            SpawnStage::Clone
+            | SpawnStage::Session
+            | SpawnStage::DeathSignal
+            | SpawnStage::Descriptors
+            | SpawnStage::Ending => false,
+        }
+    }
+
     fn reason(&self) -> String {
         let (place, why) = (&self.place, self.errno.desc());
         match self.stage {

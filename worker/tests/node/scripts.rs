@@ -143,10 +143,12 @@ async fn commands_have_outcomes(mut it: Coordinator) {
     it.tell(ToWorker::JobEnded(JobId(1)), Bytes::new()).await;
     it.tell(ToWorker::Job(Box::new(command(&["no-such-program"]))), Bytes::new()).await;
     it.run(2, &[1]).await;
-    let outcomes = it.outcomes(1).await;
-    let missing = failure(&outcomes[&200]);
-    assert_eq!(missing.cause, Cause::NotExecuted);
-    assert!(missing.message.contains("no-such-program"), "{missing:?}");
+    match it.hear().await.0 {
+        FromWorker::Unloadable { message, .. } => assert!(message.contains("no-such-program"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    let returned = FromWorker::Returned { batch: batch(2), tasks: vec![TaskRange::new(200, 201)] };
+    assert_eq!(it.hear().await.0, returned);
     it.shut_down().await;
 }
 

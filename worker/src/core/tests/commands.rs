@@ -21,6 +21,45 @@ fn outcomes_of_commands_are_reported_together() {
 }
 
 #[test]
+fn a_program_that_no_task_finds_is_said_at_once() {
+    let missing = || How::NoProgram("no x".into());
+    script(2)
+        .job(command_job(1))
+        .grant(1, 1, 0, 4)
+        .expect(&["execute 0 b1 0", "execute 1 b1 1"])
+        .died(0, missing(), 0)
+        .expect(&[
+            "say: job 0000000000000001 cannot be run on this machine: no x",
+            "unloadable: no x",
+            "returned b1 2..4",
+            "returned b1 0..1",
+        ])
+        .died(1, missing(), 0)
+        .expect(&["returned b1 1..2", "forget b1"])
+        .grant(2, 1, 4, 5)
+        .expect(&["forget b2", "returned b2 4..5"]);
+}
+
+#[test]
+fn a_program_that_has_gone_or_is_named_by_the_task_fails_that_task() {
+    let failed = "report 1 b1 [] 0 bytes failed 0: not executed (attempt 2)";
+    let missing = || How::NoProgram("no x".into());
+    let command = CommandSpec { argv: vec!["{}".into()], fields: Vec::new(), cwd: "/".into() };
+    script(1)
+        .job(JobSpec { work: Work::Command(command), ..command_job(1) })
+        .grant(1, 1, 0, 1)
+        .died(0, missing(), 0)
+        .expect(&["execute 0 b1 0", failed, "forget b1"]);
+    script(2)
+        .job(command_job(1))
+        .grant(1, 1, 0, 1)
+        .grant(2, 1, 1, 2)
+        .process(1, ProcessEvent::Spawned { pid: 7 })
+        .died(0, missing(), 0)
+        .expect(&["execute 0 b1 0", "execute 1 b2 1", failed, "forget b1"]);
+}
+
+#[test]
 fn a_signal_and_a_timeout_are_told_apart() {
     let limits = Limits { timeout: Some(ms(100)), ..Limits::default() };
     script(2)
