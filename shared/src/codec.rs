@@ -86,7 +86,7 @@ pub enum CodecError {
     Malformed(String),
     #[error("message cannot be encoded: {0}")]
     Unencodable(String),
-    #[error("connection ended inside a frame")]
+    #[error("the connection broke off")]
     Truncated,
     #[error("connection failed: {0}")]
     Io(#[from] std::io::Error),

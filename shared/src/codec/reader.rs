@@ -5,6 +5,8 @@
 //! Invariants: `next` may be cancelled at any await without losing a byte; between frames the reader owns at most
 //! [`KEEP`] bytes of memory, however large the last frame was.
 
+use std::io::ErrorKind;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -53,8 +55,13 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             if len < ROOM && self.buf.capacity() - len < ROOM {
                 self.buf.reserve(READ);
             }
-            if self.inner.read_buf(&mut self.buf).await? == 0 {
-                return if self.buf.is_empty() { Ok(None) } else { Err(CodecError::Truncated) };
+            match self.inner.read_buf(&mut self.buf).await {
+                Ok(0) if self.buf.is_empty() => return Ok(None),
+                Ok(0) => return Err(CodecError::Truncated),
+                // TLS itself notices a peer that has gone without a word, be it between two frames.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(CodecError::Truncated),
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
             }
         }
     }

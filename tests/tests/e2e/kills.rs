@@ -60,8 +60,13 @@ fn twenty_kills_of_the_coordinator_cost_no_finished_task() {
         cluster.kill_coordinator();
         cluster.start_coordinator();
     }
-    let summary = client.wait().expect_code(0).json();
-    assert_eq!(summary["tasks"].as_u64(), Some(TASKS));
+    let client = client.wait().expect_code(0);
+    assert_eq!(client.json()["tasks"].as_u64(), Some(TASKS));
+    assert!(
+        client.stderr.contains("lost the coordinator") && !client.stderr.contains("http"),
+        "{}",
+        client.stderr
+    );
     cluster.stop();
     check(&scratch, TASKS);
     assert_eq!(run_again(&scratch), Vec::<u64>::new(), "tasks that had ended were begun again");
