@@ -89,6 +89,7 @@ impl Node {
             Notice::MemoryScarce { .. }
             | Notice::TaskKilled { .. }
             | Notice::ProcessLost { .. }
+            | Notice::MoreLost { .. }
             | Notice::ProtocolBroken { .. }
             | Notice::JobUnknown(_)
             | Notice::CommandsCutOff => tracing::warn!("{notice}"),

@@ -6,7 +6,7 @@
 //! - [`event`], [`notice`]: the vocabulary - [`lease`]: batches, queue, reports - [`slot`]: what lives in a slot
 //! - `schedule`: who starts, who gets what - `recall`: taking back what has not begun - `outcome`: runs that went well
 //! - `death`: processes that ended - `watch`: timeouts, memory, stuck tasks - `job`: jobs that come and go
-//! - `closing`: the end - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
+//! - `closing`: the end - `tally`: how much is told of losses - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
 //! reported or handed back; then never again.
@@ -36,6 +36,7 @@ pub mod ranges;
 mod recall;
 mod schedule;
 pub mod slot;
+mod tally;
 mod watch;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ use closing::Closing;
 use lease::Leases;
 use outcome::Gathered;
 use slot::{Place, State};
+use tally::Tally;
 
 /// What a node knows of itself.
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ pub struct Core {
     scarce: bool,
     gathered: BTreeMap<shared::id::BatchId, Gathered>,
     closing: Option<Closing>,
+    tally: Tally,
     /// When to look whether an idle slot can take work from another.
     look_at: Option<Instant>,
 }
@@ -109,12 +112,14 @@ impl Core {
             scarce: false,
             gathered: BTreeMap::new(),
             closing: None,
+            tally: Tally::default(),
             look_at: None,
         }
     }
 
     /// Takes note of an event; what is to be done is put behind `out`.
     pub fn on(&mut self, event: Event, now: Instant, out: &mut Effects) {
+        let begun = out.len();
         match event {
             Event::Connected => self.connected(out),
             Event::Disconnected => {
@@ -144,6 +149,7 @@ impl Core {
             Event::Woken => {}
         }
         self.settle(now, out);
+        self.tally(begun, now, out);
     }
 
     fn process(&mut self, index: usize, event: ProcessEvent, now: Instant, out: &mut Effects) {
@@ -179,7 +185,7 @@ impl Core {
         let gathered = self.gathered.values().map(Gathered::due);
         let places = self.places.iter().filter_map(|place| self.place_due(place, now));
         let all = closing.into_iter().chain(gathered).chain(places).chain(self.cut_off_at());
-        all.chain(self.look_at).min()
+        all.chain(self.look_at).chain(self.tally.due()).min()
     }
 
     fn place_due(&self, place: &Place, now: Instant) -> Option<Instant> {

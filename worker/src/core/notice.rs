@@ -49,6 +49,13 @@ pub enum Notice {
         /// How.
         end: String,
     },
+    /// Further ends of these two kinds, which were not told one by one.
+    MoreLost {
+        /// How many.
+        count: u64,
+        /// Over how long.
+        within: Duration,
+    },
     /// A child said what makes no sense, and was ended.
     ProtocolBroken {
         /// Where.
@@ -87,6 +94,10 @@ impl fmt::Display for Notice {
             }
             Notice::ProcessLost { slot, end } => {
                 write!(f, "the process of slot {slot} was lost: {end}")
+            }
+            Notice::MoreLost { count, within } => {
+                let processes = if *count == 1 { "process was" } else { "processes were" };
+                write!(f, "{count} more {processes} lost in the last {} s", within.as_secs())
             }
             Notice::ProtocolBroken { slot, what } => {
                 write!(f, "the process of slot {slot} broke the protocol and is ended: {what}")

@@ -136,6 +136,38 @@ fn one_slot_that_cannot_start_does_not_give_the_job_up() {
 }
 
 #[test]
+fn of_many_deaths_the_first_few_are_told_and_then_their_number() {
+    let mut script = script(1);
+    script.job(function_job(1)).grant(1, 1, 0, 100);
+    let die = |script: &mut Script, times: usize| {
+        let mut told = Vec::new();
+        for _ in 0..times {
+            script.ready(0);
+            let Some(crate::core::slot::State::Child(child)) =
+                script.core.places.first().map(|place| &place.state)
+            else {
+                panic!("it has not started")
+            };
+            let running = child.runs[0].first;
+            script.died(0, How::Signalled(11), running);
+            told.extend(script.said());
+        }
+        told
+    };
+    assert_eq!(die(&mut script, 20).len(), 5);
+    script.pass(ms(9_000));
+    assert_eq!(die(&mut script, 1), [""; 0], "no pause");
+    script.wake();
+    assert_eq!(script.said(), ["16 more processes were lost in the last 10 s"]);
+    assert_eq!(die(&mut script, 7), [""; 0], "they go on dying");
+    script.wake();
+    assert_eq!(script.said(), ["7 more processes were lost in the last 10 s"]);
+    script.pass(ms(10_000));
+    assert_eq!(script.core.wake_at(script.now), None);
+    assert_eq!(die(&mut script, 1).len(), 1, "after a quiet time they are told again");
+}
+
+#[test]
 fn an_unloadable_function_is_said_at_once() {
     let unloadable =
         ProcessEvent::Unloadable { message: "no module m".into(), traceback: "Traceback".into() };

@@ -22,7 +22,7 @@ use shared::{
 };
 
 use super::{
-    Core, Effects, Event, Life, ProcessEvent, Settings,
+    Core, Effect, Effects, Event, Life, ProcessEvent, Settings,
     command::Captured,
     event::{Ending, How, Ran, Reading},
 };
@@ -99,6 +99,12 @@ impl Script {
         let shown: Vec<String> = self.out.drain(..).map(|effect| show::effect(&effect)).collect();
         assert_eq!(shown, effects);
         self
+    }
+
+    /// What the user was told since the last time that this or [`Self::expect`] was asked.
+    fn said(&mut self) -> Vec<String> {
+        let told = |effect| if let Effect::Say(notice) = effect { Some(notice.to_string()) } else { None };
+        self.out.drain(..).filter_map(told).collect()
     }
 
     /// Time passes without anything happening.
