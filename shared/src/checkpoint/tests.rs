@@ -233,6 +233,25 @@ fn info_is_read_from_the_close_frame_alone() {
 }
 
 #[test]
+fn a_task_that_failed_first_is_not_one_that_has_failed() {
+    let mut story = Vec::new();
+    story::encode(&failure(), &mut story);
+    let (mut bytes, _) = file(false);
+    let told = |bytes: &[u8]| {
+        let info = Info::read(bytes).expect("memory").expect("a checkpoint");
+        (info.totals.values, info.failed)
+    };
+    assert_eq!(told(&bytes), (7, 1));
+    encode_failures(place(4, bytes.len() as u64), &[0x7f, 0x7e], &story.repeat(2), 2, &mut bytes);
+    assert_eq!(told(&bytes), (7, 2), "one failed again");
+    encode_values(place(5, bytes.len() as u64), &[0x7f], &[1], 1, &[], &mut bytes);
+    assert_eq!(told(&bytes), (8, 1));
+    let totals = Totals { values: 8, failures: 3, frames: 6 };
+    encode_close(place(6, bytes.len() as u64), totals, &mut bytes);
+    assert_eq!(told(&bytes), (8, 1));
+}
+
+#[test]
 fn what_a_newer_version_wrote_is_not_guessed() {
     let (bytes, _) = file(false);
     let newer = |fields: &[(&str, &str)], optional: bool| {

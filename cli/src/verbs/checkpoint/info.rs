@@ -37,11 +37,11 @@ fn as_text(path: &Path, info: &Info) -> String {
         (None, false) => "whole, not closed: being written, or its writer was killed",
     };
     let mut text = format!(
-        "{}\n  work      {}\n  values    {}\n  failures  {}\n  frames    {}\n  size      {}\n  written   {} to {}\n  state     {state}\n",
+        "{}\n  work      {}\n  values    {}\n  failed    {}\n  frames    {}\n  size      {}\n  written   {} to {}\n  state     {state}\n",
         path.display(),
         info.header.identity,
         info.totals.values,
-        info.totals.failures,
+        info.failed,
         info.totals.frames,
         Bytes(info.bytes),
         date(info.header.created),
@@ -58,7 +58,7 @@ fn as_json(path: &Path, info: &Info) -> String {
         "file": path.display().to_string(),
         "work": info.header.identity,
         "values": info.totals.values,
-        "failures": info.totals.failures,
+        "failed": info.failed,
         "frames": info.totals.frames,
         "bytes": info.bytes,
         "created_ms": info.header.created,
