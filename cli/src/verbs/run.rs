@@ -1,13 +1,16 @@
 //! `maniple run`: coordinator, worker and client in one engine, under a keeper.
 
-use worker::process::keeper;
-
-use crate::{args::Run, engine::Engine, fault::Fault, job, verbs::worker::processes};
+use crate::{
+    args::Run,
+    engine::Engine,
+    fault::Fault,
+    job,
+    verbs::worker::{processes, split},
+};
 
 /// Carries out the verb. The process splits first, before threads and heap; the engine goes on.
 pub fn run(args: &Run) -> Result<u8, Fault> {
-    let end =
-        keeper::split().map_err(|error| Fault::internal(format!("failed to make the keeper: {error}")))?;
+    let end = split()?;
     let prepared = job::prepare(&args.job, false)?;
     Ok(Engine::run(prepared, processes(args.processes), end))
 }

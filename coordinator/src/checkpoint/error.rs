@@ -89,6 +89,16 @@ pub enum CheckpointError {
         /// Why.
         source: io::Error,
     },
+    /// The file may not grow, be there room or not. Nothing is lost.
+    #[error(
+        "checkpoint {path} may not become longer: {source}; raise `ulimit -f` or move it to a file system for larger files, then run again"
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The storage failed. What was acknowledged is safe; the file is not touched any more by this process.
     #[error(
         "failed to {action} checkpoint {path}: {source}; what was reported as durable is safe: check the disk, then run again"
@@ -115,7 +125,9 @@ impl CheckpointError {
             | CheckpointError::NotACheckpoint { .. }
             | CheckpointError::NewerVersion { .. }
             | CheckpointError::Unreadable { .. } => StopCause::Checkpoint,
-            CheckpointError::StorageFull { .. } | CheckpointError::StorageFailed { .. } => StopCause::Storage,
+            CheckpointError::StorageFull { .. }
+            | CheckpointError::TooLong { .. }
+            | CheckpointError::StorageFailed { .. } => StopCause::Storage,
         }
     }
 
@@ -174,7 +186,9 @@ impl CheckpointError {
 
     /// The error of something that changes the file.
     pub(super) fn from_write(path: PathBuf, action: &'static str, source: io::Error) -> CheckpointError {
-        if is_full(&source) {
+        if source.kind() == io::ErrorKind::FileTooLarge {
+            CheckpointError::TooLong { path, source }
+        } else if is_full(&source) {
             CheckpointError::StorageFull { path, source }
         } else {
             CheckpointError::StorageFailed { path, action, source }
@@ -182,7 +196,7 @@ impl CheckpointError {
     }
 }
 
-/// Whether an error says that there is no room, which may change.
+/// Whether an error says that there is no room for a write, which has done no harm then.
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)

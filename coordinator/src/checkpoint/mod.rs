@@ -137,7 +137,7 @@ impl CheckpointFile {
         encode_close(self.place(), self.totals, &mut frame);
         match self.append(&frame) {
             // All outcomes are durable; the file is only a little slower to read without.
-            Err(CheckpointError::StorageFull { .. }) => Ok(()),
+            Err(CheckpointError::StorageFull { .. } | CheckpointError::TooLong { .. }) => Ok(()),
             Err(error) => Err(error),
             Ok(()) => self.sync(),
         }
@@ -188,7 +188,7 @@ impl CheckpointFile {
             }
             Err(full) if is_full(&full) => {
                 self.file.truncate(self.end).map_err(|source| self.give_up("cut", source))?;
-                Err(CheckpointError::StorageFull { path: self.path.clone(), source: full })
+                Err(CheckpointError::from_write(self.path.clone(), "write to", full))
             }
             Err(source) => Err(self.give_up("write to", source)),
         }

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-use maniple_tests::{Program, Scratch, outcomes};
+use maniple_tests::{Ended, Program, Scratch, outcomes};
 
 use crate::cluster::Cluster;
 
@@ -196,6 +196,29 @@ fn garbage_on_the_port_harms_nobody() {
     let said = cluster.coordinator.as_ref().expect("it runs").said();
     assert!(said.contains("turned a connection away"), "{said}");
     cluster.stop();
+}
+
+fn limited(scratch: &Scratch, blocks: u32, run: &str) -> Ended {
+    let mut shell = std::process::Command::new("sh");
+    let binary = maniple_tests::binary::maniple().display();
+    shell.args(["-c", &format!("ulimit -f {blocks}; exec {binary} {run}")]);
+    scratch.prepare(&mut shell);
+    Program::start(shell).wait()
+}
+
+#[test]
+fn a_small_limit_of_file_sizes_is_named() {
+    let scratch = scratch();
+    scratch.write("big.py", "def f(n):\n    return 'x' * 4000\n");
+    scratch.numbers("many.jsonl", 0..2_000);
+    let run = "run -j 1 big:f --tasks many.jsonl --checkpoint c.checkpoint --batch-size 20 --flush 0";
+    limited(&scratch, 8, run).expect_code(2).expect_error(&["ulimit -f", "4.0 KiB"]);
+    assert!(!scratch.file("c.checkpoint").exists());
+    limited(&scratch, 4096, run).expect_code(4).expect_error(&["c.checkpoint", "ulimit -f"]);
+    let kept = outcomes(&scratch.file("c.checkpoint")).len() as u64;
+    assert!(kept > 0, "what was there in time is kept");
+    let summary = scratch.run(&format!("{run} --json")).expect_code(0).json();
+    assert_eq!(summary["skipped"].as_u64(), Some(kept));
 }
 
 #[test]

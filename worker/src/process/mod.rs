@@ -15,6 +15,12 @@ mod protocol;
 pub mod spawner;
 mod sys;
 
+/// How long a file may become, memory files included, of which a child's program and beacon are made.
+pub fn file_size_limit() -> std::io::Result<u64> {
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE)?;
+    Ok(soft)
+}
+
 /// From now on a write beyond `ulimit -f` is an error of that write and not the end of the process.
 pub fn outlive_file_size_limit() -> std::io::Result<()> {
     sys::ignore(nix::sys::signal::Signal::SIGXFSZ)
