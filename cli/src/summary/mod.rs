@@ -52,16 +52,23 @@ fn left(summary: &Summary) -> u64 {
 ///
 /// 143 is not here: which signal made the client cancel is known to the client alone.
 pub fn exit_code(summary: &Summary) -> u8 {
-    match summary.stopped.as_ref().map(|stopped| stopped.why) {
-        Some(StopCause::Input) => 2,
-        Some(StopCause::Checkpoint) => 3,
-        Some(StopCause::Storage) => 4,
-        Some(StopCause::Internal) => 70,
-        Some(StopCause::Cancelled) => 130,
+    match &summary.stopped {
+        Some(stopped) => code_of(stopped.why),
         // Nobody stopped it, and yet it has not ended.
         None if left(summary) > 0 => 70,
         None if summary.progress.failed > 0 => 1,
         None => 0,
+    }
+}
+
+/// The exit code of whatever was stopped for this.
+pub fn code_of(why: StopCause) -> u8 {
+    match why {
+        StopCause::Input => 2,
+        StopCause::Checkpoint => 3,
+        StopCause::Storage => 4,
+        StopCause::Internal => 70,
+        StopCause::Cancelled => 130,
     }
 }
 

@@ -14,7 +14,7 @@ use coordinator::{
 };
 use shared::job::Existing;
 
-use crate::fault::Fault;
+use crate::{fault::Fault, summary::code_of};
 
 /// See the module.
 pub struct NewFile {
@@ -66,5 +66,5 @@ impl Drop for NewFile {
 
 /// A tool's failure to write.
 pub fn of_write(error: CheckpointError) -> Fault {
-    Fault { code: error.exit_code(), message: error.to_string() }
+    Fault { code: code_of(error.stop_cause()), message: error.to_string() }
 }
