@@ -6,6 +6,9 @@
 /// Deepest nesting that is followed; anything deeper is refused as malformed.
 pub const DEPTH_LIMIT: usize = 512;
 
+/// The marker of a float 64.
+pub const FLOAT64: u8 = 0xcb;
+
 /// The bytes are not whole MessagePack values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed or cut MessagePack")]
@@ -112,6 +115,19 @@ impl<'a> Iterator for Values<'a> {
             }
         }
     }
+}
+
+/// The bytes of a text, if `value` is one.
+#[must_use]
+pub fn text(value: &[u8]) -> Option<&[u8]> {
+    let head = match *value.first()? {
+        0xa0..=0xbf => 1,
+        0xd9 => 2,
+        0xda => 3,
+        0xdb => 5,
+        _ => return None,
+    };
+    value.get(head..)
 }
 
 /// Length and element count of an array's marker at the start of `bytes`, if one is there.

@@ -45,7 +45,10 @@ fn a_closed_file_is_resumed_and_closed_again() {
     let mut pushed = two_rounds(&disk);
     let once = content(&disk);
     let info = Info::read(&once[..]).expect("memory").expect("a checkpoint");
-    assert_eq!((info.closed, info.totals), (true, Totals { values: 6, failures: 2, frames: 4 }));
+    assert_eq!(
+        (info.closed, info.totals),
+        (true, Totals { values: 6, failures: 2, failed: None, frames: 4 })
+    );
 
     let (file, seen, notes) = open(&disk).expect("resumed");
     assert_eq!((&seen, notes.len(), file.is_empty()), (&pushed, 0, false));
@@ -59,7 +62,10 @@ fn a_closed_file_is_resumed_and_closed_again() {
     let all = content(&disk);
     assert_eq!(all[..once.len()], once[..], "only ever appended to");
     let info = Info::read(&all[..]).expect("memory").expect("a checkpoint");
-    assert_eq!((info.closed, info.totals), (true, Totals { values: 9, failures: 3, frames: 7 }));
+    assert_eq!(
+        (info.closed, info.totals),
+        (true, Totals { values: 9, failures: 3, failed: None, frames: 7 })
+    );
     assert_eq!(open(&disk).expect("resumed").1, pushed);
 }
 

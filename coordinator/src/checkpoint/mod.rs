@@ -10,7 +10,7 @@
 use std::{io, path::Path, path::PathBuf};
 
 use shared::{
-    checkpoint::{Place, Totals, encode_close, encode_failures, encode_values},
+    checkpoint::{Options, Place, Totals, encode_close, encode_failures, encode_values},
     id::Attempt,
     msgpack::Malformed,
     outcome::Failure,
@@ -134,7 +134,7 @@ impl CheckpointFile {
             return Ok(());
         }
         let mut frame = Vec::new();
-        encode_close(self.place(), self.totals, &mut frame);
+        encode_close(self.place(), self.totals, None, None, &mut frame);
         match self.append(&frame) {
             // All outcomes are durable; the file is only a little slower to read without.
             Err(CheckpointError::StorageFull { .. } | CheckpointError::TooLong { .. }) => Ok(()),
@@ -150,8 +150,13 @@ impl CheckpointFile {
             let Chunk { keys, outcomes, rows, attempts } = &chunk;
             let rows = *rows;
             match queue {
-                Queue::Values => encode_values(self.place(), keys, outcomes, rows, attempts, &mut frame),
-                Queue::Failures => encode_failures(self.place(), keys, outcomes, rows, &mut frame),
+                Queue::Values => {
+                    let options = Options::default();
+                    encode_values(self.place(), keys, outcomes, rows, attempts, options, &mut frame);
+                }
+                Queue::Failures => {
+                    encode_failures(self.place(), keys, outcomes, rows, Options::default(), &mut frame);
+                }
             }
             if let Err(error) = self.append(&frame) {
                 self.queue(queue).push_front(chunk);

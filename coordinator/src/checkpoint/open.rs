@@ -111,6 +111,8 @@ impl Opening {
             software: concat!("maniple ", env!("CARGO_PKG_VERSION")).to_owned(),
             id,
             columns: Vec::new(),
+            key_columns: Vec::new(),
+            journal: None,
         };
         let bytes = header.encode();
         let new = beside(&self.path, ".new");
@@ -151,7 +153,7 @@ impl Opening {
             let recorded = match seen.head.kind {
                 Kind::Values { .. } => Recorded::Values,
                 Kind::Failures { .. } => Recorded::Failures,
-                Kind::Close(_) | Kind::Optional => return,
+                Kind::Index { .. } | Kind::Close(_) | Kind::Optional => return,
             };
             visit(recorded, seen.keys, seen.head.rows());
         };

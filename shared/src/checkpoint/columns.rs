@@ -4,22 +4,9 @@
 //! not fit, so that nothing is ever narrowed or padded.
 //! Invariant: [`rows`] of what [`transpose`] made gives the same values (integers in their shortest form).
 
-use super::head::{ColumnType, RowShape};
-use crate::msgpack::array_header;
-
-/// The most columns that are stored as such; wider rows stay as they are.
-pub const WIDTH_LIMIT: usize = 65_536;
-
-const FLOAT64: u8 = 0xcb;
-
-/// What the columns are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schema {
-    /// The type of each.
-    pub types: Vec<ColumnType>,
-    /// What a row was.
-    pub row: RowShape,
-}
+use super::layout::{ColumnType, RowKind};
+pub use super::layout::{Schema, WIDTH_LIMIT};
+use crate::msgpack::{FLOAT64, array_header};
 
 /// Appends the columns of `count` rows to `out`, one behind the other, `count * 8` bytes each.
 ///
@@ -35,8 +22,8 @@ pub fn transpose(values: &[u8], count: u32, out: &mut Vec<u8>) -> Option<Schema>
     let start = out.len();
     out.resize(start + count * width * 8, 0);
     let fits = match (&schema.types[..], schema.row) {
-        ([ColumnType::Float64], RowShape::Scalar) => one_float(values, 1, &mut out[start..]),
-        ([ColumnType::Float64], RowShape::List) => one_float(values, 2, &mut out[start..]),
+        ([ColumnType::Float64], RowKind::Scalar) => one_float(values, 1, &mut out[start..]),
+        ([ColumnType::Float64], RowKind::List) => one_float(values, 2, &mut out[start..]),
         _ => many(values, count, &schema, &mut out[start..]),
     };
     if fits.is_none() {
@@ -48,8 +35,8 @@ pub fn transpose(values: &[u8], count: u32, out: &mut Vec<u8>) -> Option<Schema>
 /// The schema that the first row asks for.
 fn schema_of(values: &[u8]) -> Option<Schema> {
     let (head, width, row) = match array_header(values) {
-        Some((head, width)) => (head, usize::try_from(width).ok()?, RowShape::List),
-        None => (0, 1, RowShape::Scalar),
+        Some((head, width)) => (head, usize::try_from(width).ok()?, RowKind::List),
+        None => (0, 1, RowKind::Scalar),
     };
     if width == 0 || width > WIDTH_LIMIT.min(values.len()) {
         return None;
@@ -65,7 +52,7 @@ fn schema_of(values: &[u8]) -> Option<Schema> {
             rest = integer(rest)?.1;
         }
     }
-    Some(Schema { types, row })
+    Some(Schema { types, row, names: Vec::new() })
 }
 
 /// Rows that are all one float, behind `head` bytes of marker (and of array header).
@@ -90,7 +77,7 @@ fn many(values: &[u8], count: usize, schema: &Schema, out: &mut [u8]) -> Option<
     let (numbers, _) = out.as_chunks_mut::<8>();
     let mut rest = values;
     for row in 0..count {
-        if schema.row == RowShape::List {
+        if schema.row == RowKind::List {
             let (head, width) = array_header(rest)?;
             if width != schema.types.len() as u64 {
                 return None;
@@ -102,7 +89,7 @@ fn many(values: &[u8], count: usize, schema: &Schema, out: &mut [u8]) -> Option<
             let number;
             (number, rest) = match kind {
                 ColumnType::Float64 => float(rest)?,
-                ColumnType::Int64 => integer(rest)?,
+                _ => integer(rest)?,
             };
             numbers[place] = number;
             place += count;
@@ -141,33 +128,6 @@ fn integer(bytes: &[u8]) -> Option<([u8; 8], &[u8])> {
         _ => return None,
     };
     Some((number.to_le_bytes(), rest))
-}
-
-/// Appends the rows of these columns to `out`, as MessagePack values one behind the other.
-///
-/// # Panics
-/// If `columns` are not as many as the schema says, or not all `count * 8` bytes long.
-pub fn rows(schema: &Schema, columns: &[&[u8]], count: u32, out: &mut Vec<u8>) {
-    use rmp::encode as put;
-    const MEMORY: &str = "memory can be written to";
-    assert_eq!(columns.len(), schema.types.len(), "a blob for each column");
-    for row in 0..count as usize {
-        if schema.row == RowShape::List {
-            put::write_array_len(out, columns.len() as u32).expect(MEMORY);
-        }
-        for (kind, column) in schema.types.iter().zip(columns) {
-            let number: [u8; 8] = column[row * 8..row * 8 + 8].try_into().expect("eight bytes");
-            match kind {
-                ColumnType::Float64 => {
-                    out.push(FLOAT64);
-                    out.extend(u64::from_le_bytes(number).to_be_bytes());
-                }
-                ColumnType::Int64 => {
-                    put::write_sint(out, i64::from_le_bytes(number)).expect(MEMORY);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -51,10 +51,10 @@ fn table() -> impl Strategy<Value = Vec<Vec<Number>>> {
     })
 }
 
-fn encode(table: &[Vec<Number>], shape: RowShape) -> Vec<u8> {
+fn encode(table: &[Vec<Number>], shape: RowKind) -> Vec<u8> {
     let mut out = Vec::new();
     for row in table {
-        if shape == RowShape::List {
+        if shape == RowKind::List {
             put::write_array_len(&mut out, row.len() as u32).expect("memory");
         }
         row.iter().for_each(|number| write(*number, &mut out));
@@ -63,16 +63,19 @@ fn encode(table: &[Vec<Number>], shape: RowShape) -> Vec<u8> {
 }
 
 fn back(schema: &Schema, bytes: &[u8], count: u32) -> Vec<u8> {
-    let columns: Vec<&[u8]> = bytes.chunks_exact(count as usize * 8).collect();
+    use crate::checkpoint::{Column, Table};
+    let blobs = bytes.chunks_exact(count as usize * 8).zip(&schema.types);
+    let columns =
+        blobs.map(|(blob, kind)| Column::decode(*kind, &[blob], count).expect("a column")).collect();
     let mut out = Vec::new();
-    rows(schema, &columns, count, &mut out);
+    Table { row: schema.row, names: schema.names.clone(), count, columns }.put_rows(&mut out);
     out
 }
 
 proptest! {
     #[test]
     fn numbers_come_back_bit_for_bit(table in table()) {
-        let shapes = [RowShape::List, RowShape::Scalar];
+        let shapes = [RowKind::List, RowKind::Scalar];
         let usable = if table[0].len() == 1 { &shapes[..] } else { &shapes[..1] };
         for &shape in usable {
             let values = encode(&table, shape);

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{pad8, u32_at, u64_at};
+use super::{
+    layout::{Layout, RowKind, Shape, Words},
+    pad8, u32_at, u64_at,
+};
 use crate::id::Attempt;
 
 /// Bytes of one entry of the table of blobs.
@@ -18,52 +21,46 @@ pub enum Kind {
     Values {
         /// How many.
         rows: u32,
+        /// How the keys are laid out.
+        keys: Layout,
         /// How the values are laid out.
-        layout: Layout,
+        values: Layout,
         /// The attempt that gave the value, for rows where it was not the first.
         attempts: Vec<(u32, Attempt)>,
+        /// The journal all of whose rows are in the file with this frame.
+        folds: Option<[u8; 16]>,
     },
     /// Keys and stories.
     Failures {
         /// How many.
         rows: u32,
+        /// How the keys are laid out.
+        keys: Layout,
+        /// How the stories are stored.
+        stories: Layout,
+        /// The journal all of whose rows are in the file with this frame.
+        folds: Option<[u8; 16]>,
+    },
+    /// Copies of the heads before it.
+    Index {
+        /// Where the index frame before this one begins.
+        previous: Option<u64>,
     },
     /// A writer ended in order.
-    Close(Totals),
+    Close(Close),
     /// Something that a newer version may pass over.
     Optional,
 }
 
-/// How values are laid out.
+/// What a close frame tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
-    /// One behind the other.
-    MessagePack,
-    /// A blob for each column.
-    Columns {
-        /// The type of each.
-        types: Vec<ColumnType>,
-        /// What a row was.
-        row: RowShape,
-    },
-}
-
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnType {
-    /// IEEE 754 binary64.
-    Float64,
-    /// Two's complement.
-    Int64,
-}
-
-/// What a row of numbers was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowShape {
-    /// An array.
-    List,
-    /// A bare number.
-    Scalar,
+pub struct Close {
+    /// What the file holds before it.
+    pub totals: Totals,
+    /// What all values of the file have in common.
+    pub shape: Option<Shape>,
+    /// Where the last index frame begins.
+    pub index: Option<u64>,
 }
 
 /// What a file holds up to a close frame.
@@ -73,6 +70,8 @@ pub struct Totals {
     pub values: u64,
     /// Rows of failures.
     pub failures: u64,
+    /// Keys that have failures and no value; `None` if nobody counted them.
+    pub failed: Option<u64>,
     /// Frames.
     pub frames: u64,
 }
@@ -95,7 +94,7 @@ pub struct Head {
     pub kind: Kind,
     /// When it was written, Unix time in milliseconds.
     pub at: u64,
-    /// The blobs of its body: first the keys, then values or stories.
+    /// The blobs of its body: first those of the keys, then those of the values or stories.
     pub blobs: Vec<Blob>,
 }
 
@@ -117,15 +116,37 @@ struct Map<'a> {
     blobs: &'a [u8],
     n: Option<u32>,
     keys: Option<&'a str>,
+    key_types: Option<&'a str>,
+    key_row: Option<&'a str>,
+    #[serde(default)]
+    key_names: Vec<&'a str>,
     values: Option<&'a str>,
     types: Option<&'a str>,
     row: Option<&'a str>,
     #[serde(default)]
+    names: Vec<&'a str>,
+    #[serde(default)]
     attempts: Vec<(u32, u16)>,
     stories: Option<&'a str>,
+    #[serde(default)]
+    folds: Option<&'a [u8]>,
+    #[serde(default)]
+    previous: Option<u64>,
     total: Option<Totals>,
     #[serde(default)]
+    shape: Option<ShapeMap<'a>>,
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
     optional: bool,
+}
+
+#[derive(Deserialize)]
+struct ShapeMap<'a> {
+    row: &'a str,
+    width: u32,
+    #[serde(default, borrow)]
+    names: Vec<&'a str>,
 }
 
 impl Head {
@@ -133,85 +154,93 @@ impl Head {
     pub fn decode(bytes: &[u8], body_len: u64) -> Result<Head, HeadError> {
         let map: Map<'_> = rmp_serde::from_slice(bytes).map_err(|_| HeadError::Malformed)?;
         let blobs = table(map.blobs, body_len).ok_or(HeadError::Malformed)?;
-        let (kind, count) = match map.kind {
-            "values" => {
-                let rows = rows(&map)?;
-                let layout = layout(&map)?;
-                let columns = match &layout {
-                    Layout::MessagePack => 1,
-                    Layout::Columns { types, .. } => types.len(),
-                };
-                let attempts = map.attempts.iter().map(|&(row, attempt)| (row, Attempt(attempt))).collect();
-                (Kind::Values { rows, layout, attempts }, 1 + columns)
-            }
-            "failures" => {
-                let rows = rows(&map)?;
-                known(map.stories, "msgpack")?;
-                (Kind::Failures { rows }, 2)
-            }
-            "close" => (Kind::Close(map.total.ok_or(HeadError::Malformed)?), 0),
-            _ if map.optional => return Ok(Head { kind: Kind::Optional, at: map.at, blobs }),
+        let (kind, at) = (map.kind, map.at);
+        let (kind, count) = match kind {
+            "values" | "failures" => rows(map)?,
+            "index" => (Kind::Index { previous: map.previous }, 1),
+            "close" => (Kind::Close(close(map)?), 0),
+            _ if map.optional => return Ok(Head { kind: Kind::Optional, at, blobs }),
             _ => return Err(HeadError::Newer),
         };
-        let head = Head { kind, at: map.at, blobs };
-        if head.blobs.len() == count && head.has_whole_columns() {
+        let head = Head { kind, at, blobs };
+        if head.blobs.len() == count && head.has_fitting_blobs() {
             Ok(head)
         } else {
             Err(HeadError::Malformed)
         }
     }
 
-    fn has_whole_columns(&self) -> bool {
-        match &self.kind {
-            Kind::Values { rows, layout: Layout::Columns { .. }, .. } => {
-                self.blobs[1..].iter().all(|blob| blob.len == u64::from(*rows) * 8)
-            }
-            Kind::Values { .. } | Kind::Failures { .. } | Kind::Close(_) | Kind::Optional => true,
-        }
+    fn has_fitting_blobs(&self) -> bool {
+        let Some((keys, outcomes)) = self.layouts() else { return true };
+        let (of_keys, of_outcomes) = self.blobs.split_at(keys.blobs());
+        keys.fits(of_keys, self.rows()) && outcomes.fits(of_outcomes, self.rows())
     }
 
     /// How many rows the frame has, of either kind.
     #[must_use]
     pub fn rows(&self) -> u32 {
         match self.kind {
-            Kind::Values { rows, .. } | Kind::Failures { rows } => rows,
-            Kind::Close(_) | Kind::Optional => 0,
+            Kind::Values { rows, .. } | Kind::Failures { rows, .. } => rows,
+            Kind::Index { .. } | Kind::Close(_) | Kind::Optional => 0,
+        }
+    }
+
+    /// How keys, and values or stories, are laid out, if there are any.
+    #[must_use]
+    pub fn layouts(&self) -> Option<(&Layout, &Layout)> {
+        match &self.kind {
+            Kind::Values { keys, values: outcomes, .. } | Kind::Failures { keys, stories: outcomes, .. } => {
+                Some((keys, outcomes))
+            }
+            Kind::Index { .. } | Kind::Close(_) | Kind::Optional => None,
+        }
+    }
+
+    /// The journal all of whose rows are in the file with this frame.
+    #[must_use]
+    pub fn folds(&self) -> Option<[u8; 16]> {
+        match self.kind {
+            Kind::Values { folds, .. } | Kind::Failures { folds, .. } => folds,
+            Kind::Index { .. } | Kind::Close(_) | Kind::Optional => None,
+        }
+    }
+
+    /// What the values have in common, if they lie in columns.
+    #[must_use]
+    pub fn shape(&self) -> Option<Shape> {
+        match &self.kind {
+            Kind::Values { values, .. } => Some(values.schema.as_ref()?.shape()),
+            Kind::Failures { .. } | Kind::Index { .. } | Kind::Close(_) | Kind::Optional => None,
         }
     }
 }
 
-fn rows(map: &Map<'_>) -> Result<u32, HeadError> {
-    known(map.keys, "msgpack")?;
-    map.n.filter(|&rows| rows > 0).ok_or(HeadError::Malformed)
+/// A frame of values or failures, and how many blobs it should have.
+fn rows(map: Map<'_>) -> Result<(Kind, usize), HeadError> {
+    let folds = map.folds.map(<[u8; 16]>::try_from).transpose().map_err(|_| HeadError::Malformed)?;
+    let keys = Words { layout: map.keys, types: map.key_types, row: map.key_row, names: map.key_names };
+    let keys = Layout::decode(keys)?;
+    let rows = map.n.filter(|&rows| rows > 0).ok_or(HeadError::Malformed)?;
+    if map.kind == "failures" {
+        let stories = Words { layout: map.stories, types: None, row: None, names: Vec::new() };
+        let stories = Layout::decode(stories)?;
+        let count = keys.blobs() + 1;
+        return Ok((Kind::Failures { rows, keys, stories, folds }, count));
+    }
+    let values = Words { layout: map.values, types: map.types, row: map.row, names: map.names };
+    let values = Layout::decode(values)?;
+    let count = keys.blobs() + values.blobs();
+    let attempts = map.attempts.iter().map(|&(row, attempt)| (row, Attempt(attempt))).collect();
+    Ok((Kind::Values { rows, keys, values, attempts, folds }, count))
 }
 
-fn known(layout: Option<&str>, expected: &str) -> Result<(), HeadError> {
-    match layout {
-        None => Err(HeadError::Malformed),
-        Some(layout) if layout == expected => Ok(()),
-        Some(_) => Err(HeadError::Newer),
-    }
-}
-
-fn layout(map: &Map<'_>) -> Result<Layout, HeadError> {
-    if map.values != Some("columns") {
-        return known(map.values, "msgpack").map(|()| Layout::MessagePack);
-    }
-    let types = map.types.ok_or(HeadError::Malformed)?;
-    let types: Vec<ColumnType> = types
-        .chars()
-        .map(|letter| match letter {
-            'f' => Ok(ColumnType::Float64),
-            'i' => Ok(ColumnType::Int64),
-            _ => Err(HeadError::Newer),
-        })
-        .collect::<Result<_, _>>()?;
-    let row = match map.row {
-        Some("list") if !types.is_empty() => RowShape::List,
-        Some("scalar") if types.len() == 1 => RowShape::Scalar,
-        _ => return Err(HeadError::Malformed),
-    };
-    Ok(Layout::Columns { types, row })
+fn close(map: Map<'_>) -> Result<Close, HeadError> {
+    // A kind of row that only a newer version knows: who does not can do without the shape.
+    let shape = map.shape.and_then(|ShapeMap { row, width, names }| {
+        let names = names.into_iter().map(str::to_owned).collect();
+        Some(Shape { row: RowKind::from_word(row)?, width, names })
+    });
+    Ok(Close { totals: map.total.ok_or(HeadError::Malformed)?, shape, index: map.index })
 }
 
 /// The blobs, if they make up a body of this length.

@@ -11,7 +11,7 @@ const FIXED: usize = 24;
 /// The format version that is written here.
 pub const MAJOR: u16 = 1;
 /// What was added to it since.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 
 /// What a checkpoint says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,19 @@ pub struct FileHeader {
     pub id: [u8; 16],
     /// Names of the values' columns.
     pub columns: Vec<String>,
+    /// Names of the keys' fields.
+    pub key_columns: Vec<String>,
+    /// Where it belongs, if it is a journal.
+    pub journal: Option<JournalOf>,
+}
+
+/// What the header of a journal says of its checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalOf {
+    /// The checkpoint's id.
+    pub of: [u8; 16],
+    /// The checkpoint's length when the journal was begun.
+    pub end: u64,
 }
 
 /// Why a header cannot be used.
@@ -52,6 +65,12 @@ struct Map {
     software: String,
     id: Id,
     columns: Vec<String>,
+    #[serde(default)]
+    key_columns: Vec<String>,
+    #[serde(default)]
+    of: Option<Id>,
+    #[serde(default)]
+    end: Option<u64>,
 }
 
 /// 16 bytes of MessagePack `bin`.
@@ -82,7 +101,7 @@ impl FileHeader {
         out.extend_from_slice(&MAJOR.to_le_bytes());
         out.extend_from_slice(&MINOR.to_le_bytes());
         out.resize(FIXED, 0);
-        put::write_map_len(&mut out, 5).expect(MEMORY);
+        put::write_map_len(&mut out, if self.journal.is_some() { 8 } else { 6 }).expect(MEMORY);
         put::write_str(&mut out, "identity").expect(MEMORY);
         put::write_str(&mut out, &self.identity).expect(MEMORY);
         put::write_str(&mut out, "created").expect(MEMORY);
@@ -91,10 +110,18 @@ impl FileHeader {
         put::write_str(&mut out, &self.software).expect(MEMORY);
         put::write_str(&mut out, "id").expect(MEMORY);
         put::write_bin(&mut out, &self.id).expect(MEMORY);
-        put::write_str(&mut out, "columns").expect(MEMORY);
-        put::write_array_len(&mut out, self.columns.len() as u32).expect(MEMORY);
-        for name in &self.columns {
-            put::write_str(&mut out, name).expect(MEMORY);
+        for (field, names) in [("columns", &self.columns), ("key_columns", &self.key_columns)] {
+            put::write_str(&mut out, field).expect(MEMORY);
+            put::write_array_len(&mut out, names.len() as u32).expect(MEMORY);
+            for name in names {
+                put::write_str(&mut out, name).expect(MEMORY);
+            }
+        }
+        if let Some(JournalOf { of, end }) = &self.journal {
+            put::write_str(&mut out, "of").expect(MEMORY);
+            put::write_bin(&mut out, of).expect(MEMORY);
+            put::write_str(&mut out, "end").expect(MEMORY);
+            put::write_uint(&mut out, *end).expect(MEMORY);
         }
         let head_len = (out.len() - FIXED) as u32;
         pad(&mut out, 0);
@@ -132,8 +159,13 @@ impl FileHeader {
             return Err(HeaderError::Newer(version(8), version(10)));
         }
         let map: Map = rmp_serde::from_slice(&header[FIXED..]).map_err(|_| HeaderError::Damaged)?;
-        let Map { identity, created, software, id: Id(id), columns } = map;
-        Ok((FileHeader { identity, created, software, id, columns }, len))
+        let Map { identity, created, software, id: Id(id), columns, key_columns, of, end } = map;
+        let journal = match (of, end) {
+            (Some(Id(of)), Some(end)) => Some(JournalOf { of, end }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(HeaderError::Damaged),
+        };
+        Ok((FileHeader { identity, created, software, id, columns, key_columns, journal }, len))
     }
 }
 
@@ -168,14 +200,19 @@ mod tests {
             software: "maniple 0.1.0".into(),
             id: *b"0123456789abcdef",
             columns: vec!["open".into(), "close".into()],
+            key_columns: vec!["date".into(), "code".into()],
+            journal: None,
         }
     }
 
     #[test]
     fn a_header_is_read_back() {
-        let bytes = header().encode();
-        assert_eq!(bytes.len() % 8, 0);
-        assert_eq!(FileHeader::decode(&bytes), Ok((header(), bytes.len() as u64)));
+        let journal = Some(JournalOf { of: [9; 16], end: 1 << 40 });
+        for header in [header(), FileHeader { journal, ..header() }] {
+            let bytes = header.encode();
+            assert_eq!(bytes.len() % 8, 0);
+            assert_eq!(FileHeader::decode(&bytes), Ok((header, bytes.len() as u64)));
+        }
     }
 
     #[test]

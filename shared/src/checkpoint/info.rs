@@ -95,7 +95,7 @@ fn close_at_end<S: ReadAt + ?Sized>(
         };
     }
     Ok(last.and_then(|head| match head.kind {
-        Kind::Close(totals) => Some((totals, head.at)),
-        Kind::Values { .. } | Kind::Failures { .. } | Kind::Optional => None,
+        Kind::Close(close) => Some((close.totals, head.at)),
+        Kind::Values { .. } | Kind::Failures { .. } | Kind::Index { .. } | Kind::Optional => None,
     }))
 }

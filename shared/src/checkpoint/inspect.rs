@@ -9,8 +9,8 @@ use std::{io, ops::Range};
 
 use super::{
     Damage, FileHeader, FrameAt, Head, HeaderError, Kind, ReadAt, Scanner, Step, Totals, What,
-    head::{HeadError, Layout},
-    read::are_values,
+    head::HeadError,
+    read::{BadRows, Block, Contents, Side},
     show,
 };
 use crate::msgpack;
@@ -35,12 +35,16 @@ pub struct Inspection {
     pub totals: Totals,
     /// When the last frame was written, Unix time in milliseconds.
     pub last_at: Option<u64>,
+    /// Where its frames begin.
+    pub start: u64,
     /// So much of it was durable once.
     pub witnessed: u64,
     /// Where the next frame belongs: the end of the last one that is relied upon.
     pub end: u64,
-    /// Its length when it was inspected; what lies behind `end` is the trace of a crash.
+    /// How much of it was inspected: its length, or less if what follows does not count.
     pub len: u64,
+    /// Where the trace of a crash begins, if there is one; it goes on to `len`.
+    pub crash: Option<u64>,
     /// The number of the next frame.
     pub next_sequence: u64,
     /// Whether the last writer ended in order.
@@ -65,7 +69,24 @@ pub fn inspect<S: ReadAt + ?Sized>(
     depth: Depth,
     visit: &mut dyn FnMut(Visit<'_>),
 ) -> io::Result<Inspection> {
-    let len = source.len()?;
+    inspect_within(source, Bounds { end: source.len()?, durable: 0 }, depth, visit)
+}
+
+/// What is known of a file from elsewhere.
+pub(super) struct Bounds {
+    /// What lies behind does not count.
+    pub end: u64,
+    /// So much of it was durable once, whatever its own frames say.
+    pub durable: u64,
+}
+
+pub(super) fn inspect_within<S: ReadAt + ?Sized>(
+    source: &S,
+    bounds: Bounds,
+    depth: Depth,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> io::Result<Inspection> {
+    let len = source.len()?.min(bounds.end);
     let header = read_header(source, len)?;
     let (start, tag) = match &header {
         Ok((header, start)) => (*start, Some(header.tag())),
@@ -75,16 +96,18 @@ pub fn inspect<S: ReadAt + ?Sized>(
         header: header.map(|(header, _)| header),
         totals: Totals::default(),
         last_at: None,
+        start,
         witnessed: start,
         end: start,
         len,
+        crash: None,
         next_sequence: 0,
         closed: false,
         damages: Vec::new(),
     };
     let scanner = || Scanner::new(source, start, len, tag);
-    inspection.witnessed = witnessed(scanner(), start)?;
-    inspection.walk(scanner(), depth, visit)?;
+    inspection.witnessed = witnessed(scanner(), start)?.max(bounds.durable);
+    inspection.walk(source, scanner(), depth, visit)?;
     Ok(inspection)
 }
 
@@ -117,10 +140,10 @@ pub fn read_header<S: ReadAt + ?Sized>(
 }
 
 impl Inspection {
-    /// The trace of a crash behind what is relied upon, if there is one.
+    /// The trace of a crash, if there is one: nothing from where it begins is relied upon.
     #[must_use]
     pub fn tail(&self) -> Option<Range<u64>> {
-        (self.damages.is_empty() && self.end < self.len).then_some(self.end..self.len)
+        self.crash.map(|start| start..self.len)
     }
 
     /// How many tasks are known to be concerned by corruption, and whether there may be more.
@@ -137,6 +160,7 @@ impl Inspection {
 
     fn walk<S: ReadAt + ?Sized>(
         &mut self,
+        source: &S,
         mut scanner: Scanner<'_, S>,
         depth: Depth,
         visit: &mut dyn FnMut(Visit<'_>),
@@ -144,13 +168,14 @@ impl Inspection {
         while let Some(step) = scanner.step()? {
             let damage = match step {
                 Step::Damage(damage) => damage,
-                Step::Frame(frame) => match self.check(&mut scanner, &frame, depth, visit)? {
+                Step::Frame(frame) => match self.check(source, &mut scanner, &frame, depth, visit)? {
                     None => continue,
                     Some(damage) => damage,
                 },
             };
             let crash = damage.frame >= self.witnessed && damage.what.is_left_by_a_crash();
-            if crash && self.damages.is_empty() {
+            if crash {
+                self.crash = Some(damage.frame);
                 return Ok(());
             }
             self.closed = false;
@@ -162,6 +187,7 @@ impl Inspection {
     /// Checks a frame as deep as asked and counts it; what is wrong with it otherwise.
     fn check<S: ReadAt + ?Sized>(
         &mut self,
+        source: &S,
         scanner: &mut Scanner<'_, S>,
         frame: &FrameAt,
         depth: Depth,
@@ -176,21 +202,24 @@ impl Inspection {
         };
         let wholly = depth == Depth::All || frame.end() > self.witnessed;
         let rows = head.rows();
-        if wholly && let Some((index, bad)) = bad_outcomes(scanner, frame, &head)? {
-            let keys = scanner.blob(frame, &head.blobs[0])?;
-            let first = keys.into_iter().flat_map(msgpack::values).take(3).flatten().map(show::key).collect();
-            let range = frame.range(&head.blobs[index]);
-            return wrong(range, if bad { What::Outcomes(rows, first) } else { What::Malformed });
-        }
-        let keys = match head.blobs.first() {
-            Some(blob) if rows > 0 && (wholly || depth >= Depth::Keys) => match scanner.blob(frame, blob)? {
-                Some(keys) if are_values(keys, rows) => keys,
-                Some(_) => return wrong(whole, What::Malformed),
-                None => return wrong(frame.range(blob), What::Keys(rows)),
-            },
-            _ => &[],
+        let contents = Contents::new(source, frame, &head);
+        let keys = if wholly || depth >= Depth::Keys { contents.block(Side::Keys) } else { Ok(None) };
+        let keys = match keys {
+            Ok(keys) => keys.map(Block::into_rows).unwrap_or_default(),
+            Err(BadRows::Read(error)) => return Err(error),
+            Err(BadRows::Checksum(blob)) => return wrong(frame.range(&head.blobs[blob]), What::Keys(rows)),
+            Err(BadRows::Form(_)) => return wrong(whole, What::Malformed),
         };
-        visit(Visit { frame: *frame, head: &head, keys });
+        match if wholly { contents.check_outcomes() } else { Ok(()) } {
+            Ok(()) => {}
+            Err(BadRows::Read(error)) => return Err(error),
+            Err(BadRows::Checksum(blob)) => {
+                let first = msgpack::values(&keys).take(3).flatten().map(show::key).collect();
+                return wrong(frame.range(&head.blobs[blob]), What::Outcomes(rows, first));
+            }
+            Err(BadRows::Form(blob)) => return wrong(frame.range(&head.blobs[blob]), What::Malformed),
+        }
+        visit(Visit { frame: *frame, head: &head, keys: &keys });
         self.count(frame, &head);
         Ok(None)
     }
@@ -200,7 +229,7 @@ impl Inspection {
         match head.kind {
             Kind::Values { .. } => self.totals.values += rows,
             Kind::Failures { .. } => self.totals.failures += rows,
-            Kind::Close(_) | Kind::Optional => {}
+            Kind::Index { .. } | Kind::Close(_) | Kind::Optional => {}
         }
         self.totals.frames += 1;
         self.last_at = Some(head.at);
@@ -208,25 +237,4 @@ impl Inspection {
         self.end = frame.end();
         self.next_sequence = frame.header.sequence.saturating_add(1);
     }
-}
-
-/// The first blob behind the keys that is not as it should be, and whether that is its checksum.
-fn bad_outcomes<S: ReadAt + ?Sized>(
-    scanner: &mut Scanner<'_, S>,
-    frame: &FrameAt,
-    head: &Head,
-) -> io::Result<Option<(usize, bool)>> {
-    let listed = match &head.kind {
-        Kind::Values { layout: Layout::MessagePack, .. } | Kind::Failures { .. } => true,
-        Kind::Values { layout: Layout::Columns { .. }, .. } | Kind::Close(_) | Kind::Optional => false,
-    };
-    let keys = usize::from(head.rows() > 0);
-    for (index, blob) in head.blobs.iter().enumerate().skip(keys) {
-        match scanner.blob(frame, blob)? {
-            None => return Ok(Some((index, true))),
-            Some(bytes) if listed && !are_values(bytes, head.rows()) => return Ok(Some((index, false))),
-            Some(_) => {}
-        }
-    }
-    Ok(None)
 }

@@ -13,29 +13,42 @@ use std::io;
 
 pub mod columns;
 pub mod encode;
+pub mod failed;
+mod form;
 pub mod frame;
 pub mod head;
 pub mod header;
+pub mod index;
 pub mod info;
 pub mod inspect;
+pub mod layout;
+pub mod pair;
 pub mod read;
 pub mod scan;
 pub mod show;
 pub mod story;
+pub mod table;
 pub mod window;
 
 pub use self::{
-    encode::{Place, encode_close, encode_failures, encode_values},
-    head::{Head, Kind, Totals},
-    header::{FileHeader, HeaderError},
+    encode::{Options, Place, encode_close, encode_failures, encode_index, encode_values},
+    failed::FailedKeys,
+    head::{Close, Head, Kind, Totals},
+    header::{FileHeader, HeaderError, JournalOf},
     info::Info,
     inspect::{Depth, Inspection, Visit, inspect},
-    read::{BadRows, Failures, Rows},
+    layout::{ColumnType, CommonShape, Compress, Layout, RowKind, Schema, Shape},
+    pair::{Journal, Judgement, Listed, Pair, Part},
+    read::{BadRows, Block, Contents, Failures, Rows, Side},
     scan::{Damage, FrameAt, Scanner, Step, What},
+    table::{Column, Table},
 };
 
 /// The longest map, of a header or a frame, that is read.
 pub const HEAD_LIMIT: u32 = 16 << 20;
+
+/// The most bytes that a compressed blob, or the rows of columns, unpack to.
+pub const UNPACKED_LIMIT: u64 = 1 << 30;
 
 /// Something that can be read at any place, like a file.
 pub trait ReadAt {

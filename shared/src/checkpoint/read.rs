@@ -1,14 +1,19 @@
-//! The contents of one frame: its keys, its values as they were returned, its stories, one column of it.
+//! The contents of one frame: keys, values and stories, as rows or as columns, all of them or some.
 //!
-//! Each blob is checked before it is used. Frames come from a [`Scanner`](super::Scanner).
+//! Only the blobs that are asked for are read, and each is checked before it is used: first its checksum, then its
+//! form. Frames come from a [`Scanner`](super::Scanner).
+//!
+//! Invariant: memory is bounded by what is in the file, or by [`UNPACKED_LIMIT`] where a frame unpacks to more.
 
-use std::io;
+use std::{borrow::Cow, io, io::Read, ops::Range};
 
 use super::{
-    FrameAt, ReadAt, Scanner,
-    columns::{self, Schema},
-    head::{Head, Kind, Layout},
-    story,
+    FrameAt, ReadAt, UNPACKED_LIMIT,
+    head::{Head, Kind},
+    index,
+    layout::{Compress, Layout, Schema},
+    pad8, story,
+    table::{Column, Table},
 };
 use crate::{
     msgpack::{self, Malformed},
@@ -21,9 +26,202 @@ pub enum BadRows {
     /// The source could not be read.
     #[error("failed to read")]
     Read(#[from] io::Error),
-    /// A checksum is wrong, or the contents do not have the form that the head says.
-    #[error("damaged frame")]
-    Damaged,
+    /// The checksum of this blob of the frame is wrong.
+    #[error("damaged frame: the checksum of blob {0} is wrong")]
+    Checksum(usize),
+    /// The contents of this blob do not have the form that the head says.
+    #[error("damaged frame: blob {0} breaks the rules of the format")]
+    Form(usize),
+}
+
+/// Keys or values of a frame, as they lie there.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    /// MessagePack values one behind the other.
+    Rows(Vec<u8>),
+    /// Columns.
+    Columns(Table),
+}
+
+impl Block {
+    /// The rows as MessagePack values, one behind the other.
+    #[must_use]
+    pub fn into_rows(self) -> Vec<u8> {
+        match self {
+            Block::Rows(rows) => rows,
+            Block::Columns(table) => {
+                let mut rows = Vec::new();
+                table.put_rows(&mut rows);
+                rows
+            }
+        }
+    }
+}
+
+/// The two halves of a frame of values or failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The keys.
+    Keys,
+    /// The values or stories.
+    Outcomes,
+}
+
+/// A frame that can be read from.
+pub struct Contents<'a, S: ?Sized> {
+    source: &'a S,
+    frame: FrameAt,
+    head: &'a Head,
+}
+
+impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
+    /// The contents of this frame.
+    pub fn new(source: &'a S, frame: &FrameAt, head: &'a Head) -> Contents<'a, S> {
+        Contents { source, frame: *frame, head }
+    }
+
+    /// One half of a frame as it lies there; `None` if the frame has no rows.
+    pub fn block(&self, side: Side) -> Result<Option<Block>, BadRows> {
+        let Some((layout, first)) = self.layout(side) else { return Ok(None) };
+        let rows = self.head.rows();
+        let Some(schema) = &layout.schema else {
+            let span = self.span(first..first + 1)?;
+            let bytes = span.blob(first, layout.compress, None)?.into_owned();
+            return if are_values(&bytes, rows) {
+                Ok(Some(Block::Rows(bytes)))
+            } else {
+                Err(BadRows::Form(first))
+            };
+        };
+        let span = self.span(first..first + layout.blobs())?;
+        let starts = schema.blob_starts();
+        let columns = (0..schema.types.len())
+            .map(|column| self.decode(&span, layout.compress, schema, column, first + starts[column]));
+        let columns = columns.collect::<Result<_, _>>()?;
+        let table = Table { row: schema.row, names: schema.names.clone(), count: rows, columns };
+        if table.has_bounded_rows() { Ok(Some(Block::Columns(table))) } else { Err(BadRows::Form(first)) }
+    }
+
+    /// Some columns of one half, in the order asked for, and nothing else read; `None` if it does not lie in columns.
+    ///
+    /// # Panics
+    /// If there is no such column.
+    pub fn columns(&self, side: Side, wanted: &[usize]) -> Result<Option<Vec<Column>>, BadRows> {
+        let Some((Layout { schema: Some(schema), compress }, first)) = self.layout(side) else {
+            return Ok(None);
+        };
+        let starts = schema.blob_starts();
+        let columns = wanted.iter().map(|&column| {
+            let span = self.span(first + starts[column]..first + starts[column + 1])?;
+            self.decode(&span, *compress, schema, column, first + starts[column])
+        });
+        columns.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The layout of one half, and the number of its first blob.
+    fn layout(&self, side: Side) -> Option<(&'a Layout, usize)> {
+        let (keys, outcomes) = self.head.layouts()?;
+        Some(match side {
+            Side::Keys => (keys, 0),
+            Side::Outcomes => (outcomes, keys.blobs()),
+        })
+    }
+
+    fn decode(
+        &self,
+        span: &Span<'_>,
+        compress: Compress,
+        schema: &Schema,
+        column: usize,
+        first: usize,
+    ) -> Result<Column, BadRows> {
+        let kind = schema.types[column];
+        let rows = self.head.rows();
+        let implied = kind.item_len().map(|len| len * u64::from(rows));
+        let codes = span.blob(first, compress, implied)?;
+        let more = if kind.blobs() > 1 { Some(span.blob(first + 1, compress, None)?) } else { None };
+        let blobs: Vec<&[u8]> = std::iter::once(&*codes).chain(more.as_deref()).collect();
+        Column::decode(kind, &blobs, rows).map_err(|blob| BadRows::Form(first + blob))
+    }
+
+    /// Reads blobs that lie side by side.
+    fn span(&self, blobs: Range<usize>) -> Result<Span<'a>, BadRows> {
+        let table = &self.head.blobs;
+        let (start, end) = (table[blobs.start].at, table[blobs.end - 1]);
+        let at = self.frame.offset + self.frame.header.body_at() + start;
+        let mut bytes = vec![0; (end.at + pad8(end.len) - start) as usize];
+        let filled = self.source.read_at(at, &mut bytes)?;
+        bytes.truncate(filled);
+        Ok(Span { head: self.head, start, bytes })
+    }
+
+    /// The frames that an index frame lists; `None` if it is something else.
+    pub fn listed(&self) -> Result<Option<Vec<(FrameAt, Head)>>, BadRows> {
+        let Kind::Index { .. } = self.head.kind else { return Ok(None) };
+        let span = self.span(0..1)?;
+        let listed = span.blob(0, Compress::None, None)?;
+        let entries = index::entries(&listed, self.frame.header.tag, self.frame.offset);
+        entries.map(Some).ok_or(BadRows::Form(0))
+    }
+
+    /// Checks all that is behind the keys.
+    pub(super) fn check_outcomes(&self) -> Result<(), BadRows> {
+        match self.head.kind {
+            Kind::Values { .. } | Kind::Failures { .. } => self.block(Side::Outcomes).map(drop),
+            Kind::Index { .. } => self.listed().map(drop),
+            Kind::Optional if !self.head.blobs.is_empty() => {
+                let span = self.span(0..self.head.blobs.len())?;
+                let mut blobs = 0..self.head.blobs.len();
+                blobs.try_for_each(|blob| span.blob(blob, Compress::None, None).map(drop))
+            }
+            Kind::Optional | Kind::Close(_) => Ok(()),
+        }
+    }
+}
+
+/// Some blobs of a frame that lie side by side.
+struct Span<'a> {
+    head: &'a Head,
+    /// Where they begin, from the start of the body.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Span<'_> {
+    /// A blob as it was before it was stored, checked; of this very length if one is implied.
+    fn blob(&self, index: usize, compress: Compress, len: Option<u64>) -> Result<Cow<'_, [u8]>, BadRows> {
+        let blob = &self.head.blobs[index];
+        let start = (blob.at - self.start) as usize;
+        let padded = self.bytes.get(start..start + pad8(blob.len) as usize);
+        let sound = padded.filter(|padded| crc32fast::hash(padded) == blob.crc);
+        let stored = &sound.ok_or(BadRows::Checksum(index))?[..blob.len as usize];
+        match compress {
+            Compress::None => Ok(Cow::Borrowed(stored)),
+            Compress::Zstd => unpack(stored, len).map(Cow::Owned).ok_or(BadRows::Form(index)),
+        }
+    }
+}
+
+/// What one Zstandard frame holds, if it is of this length, or bounded where none is implied.
+fn unpack(stored: &[u8], len: Option<u64>) -> Option<Vec<u8>> {
+    let told = zstd::zstd_safe::get_frame_content_size(stored).ok()??;
+    let whole = zstd::zstd_safe::find_frame_compressed_size(stored).ok()? == stored.len();
+    if !whole || told > UNPACKED_LIMIT || len.is_some_and(|len| len != told) {
+        return None;
+    }
+    // It grows by what really comes out, since the told length is just another claim.
+    let mut bytes = Vec::new();
+    let decoder = zstd::stream::read::Decoder::with_buffer(stored).ok()?;
+    decoder.take(told + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 == told).then_some(bytes)
+}
+
+/// Whether these are `count` whole values.
+pub(super) fn are_values(bytes: &[u8], count: u32) -> bool {
+    let counted = msgpack::values(bytes).try_fold(0u32, |so_far, value| {
+        value.and_then(|_| so_far.checked_add(1).filter(|&so_far| so_far <= count).ok_or(Malformed))
+    });
+    counted == Ok(count)
 }
 
 /// Rows of values: `count` MessagePack values each, one behind the other.
@@ -46,14 +244,6 @@ pub struct Failures {
     pub stories: Vec<Failure>,
 }
 
-/// Whether these are `count` whole values.
-pub(super) fn are_values(bytes: &[u8], count: u32) -> bool {
-    let counted = msgpack::values(bytes).try_fold(0u32, |so_far, value| {
-        value.and_then(|_| so_far.checked_add(1).filter(|&so_far| so_far <= count).ok_or(Malformed))
-    });
-    counted == Ok(count)
-}
-
 impl Rows {
     /// Reads a frame's values; `None` if it is not one of values.
     pub fn read<S: ReadAt + ?Sized>(
@@ -61,24 +251,8 @@ impl Rows {
         frame: &FrameAt,
         head: &Head,
     ) -> Result<Option<Rows>, BadRows> {
-        let Kind::Values { rows, layout, .. } = &head.kind else { return Ok(None) };
-        let count = *rows;
-        let mut scanner = Scanner::new(source, frame.offset, frame.end(), None);
-        let keys = listed(&mut scanner, frame, head, 0, count)?;
-        let values = match layout {
-            Layout::MessagePack => listed(&mut scanner, frame, head, 1, count)?,
-            Layout::Columns { types, row } => {
-                let mut blobs = Vec::with_capacity(types.len());
-                for blob in &head.blobs[1..] {
-                    blobs.push(scanner.blob(frame, blob)?.ok_or(BadRows::Damaged)?.to_vec());
-                }
-                let slices: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
-                let mut values = Vec::with_capacity(count as usize * (types.len() * 9 + 1));
-                columns::rows(&Schema { types: types.clone(), row: *row }, &slices, count, &mut values);
-                values
-            }
-        };
-        Ok(Some(Rows { keys, values, count }))
+        let Kind::Values { rows, .. } = head.kind else { return Ok(None) };
+        Ok(both(source, frame, head)?.map(|(keys, values)| Rows { keys, values, count: rows }))
     }
 }
 
@@ -89,24 +263,23 @@ impl Failures {
         frame: &FrameAt,
         head: &Head,
     ) -> Result<Option<Failures>, BadRows> {
-        let Kind::Failures { rows } = head.kind else { return Ok(None) };
-        let mut scanner = Scanner::new(source, frame.offset, frame.end(), None);
-        let keys = listed(&mut scanner, frame, head, 0, rows)?;
-        let stories = listed(&mut scanner, frame, head, 1, rows)?;
+        let Kind::Failures { .. } = head.kind else { return Ok(None) };
+        let Some((keys, stories)) = both(source, frame, head)? else { return Ok(None) };
+        let blob = head.blobs.len() - 1;
         let stories = msgpack::values(&stories)
-            .map(|story| story.ok().and_then(story::decode).ok_or(BadRows::Damaged))
+            .map(|story| story.ok().and_then(story::decode).ok_or(BadRows::Form(blob)))
             .collect::<Result<_, _>>()?;
         Ok(Some(Failures { keys, stories }))
     }
 }
 
-fn listed<S: ReadAt + ?Sized>(
-    scanner: &mut Scanner<'_, S>,
+/// Both halves of a frame, as rows.
+fn both<S: ReadAt + ?Sized>(
+    source: &S,
     frame: &FrameAt,
     head: &Head,
-    index: usize,
-    count: u32,
-) -> Result<Vec<u8>, BadRows> {
-    let bytes = scanner.blob(frame, &head.blobs[index])?.ok_or(BadRows::Damaged)?;
-    if are_values(bytes, count) { Ok(bytes.to_vec()) } else { Err(BadRows::Damaged) }
+) -> Result<Option<(Vec<u8>, Vec<u8>)>, BadRows> {
+    let contents = Contents::new(source, frame, head);
+    let (keys, outcomes) = (contents.block(Side::Keys)?, contents.block(Side::Outcomes)?);
+    Ok(keys.zip(outcomes).map(|(keys, outcomes)| (keys.into_rows(), outcomes.into_rows())))
 }

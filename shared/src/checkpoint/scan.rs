@@ -1,9 +1,9 @@
 //! Finds the frames of a file, and what lies between them that is none.
 //!
 //! A frame is believed once its checksum, its tag and its number are right. Where none begins, the scanner looks on for
-//! the next one. It does not read bodies by itself and does not judge damage; that is [`inspect`](super::inspect)'s.
+//! the next one. It does not read bodies and does not judge damage; that is [`inspect`](super::inspect)'s.
 //!
-//! Invariants: positions only grow; memory is bounded by one head or one blob, both no longer than the file.
+//! Invariants: positions only grow; memory is bounded by one head, which is no longer than the file.
 
 use std::{fmt, io, ops::Range};
 
@@ -11,7 +11,6 @@ use super::{
     ReadAt,
     frame::{self, FIXED, FrameHeader, MARKER},
     head::{Blob, Head, HeadError},
-    pad8,
     window::Window,
 };
 
@@ -231,13 +230,5 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
             Some(head) => Head::decode(head, frame.header.body_len),
             None => Err(HeadError::Malformed),
         })
-    }
-
-    /// A blob, without its padding; `None` if its checksum is wrong.
-    pub fn blob(&mut self, frame: &FrameAt, blob: &Blob) -> io::Result<Option<&[u8]>> {
-        let padded = pad8(blob.len) as usize;
-        let bytes = self.window.get(frame.range(blob).start, padded)?;
-        let sound = bytes.len() == padded && crc32fast::hash(bytes) == blob.crc;
-        Ok(sound.then(|| &bytes[..blob.len as usize]))
     }
 }

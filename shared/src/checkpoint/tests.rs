@@ -7,6 +7,7 @@ use crate::{
 };
 
 const AT: u64 = 1_700_000_000_000;
+const TOTALS: Totals = Totals { values: 7, failures: 1, failed: None, frames: 4 };
 
 fn header() -> FileHeader {
     FileHeader {
@@ -15,6 +16,8 @@ fn header() -> FileHeader {
         software: "test".into(),
         id: *b"fedcba9876543210",
         columns: vec![],
+        key_columns: vec![],
+        journal: None,
     }
 }
 
@@ -48,16 +51,24 @@ fn file(closed: bool) -> (Vec<u8>, Vec<u64>) {
     for (sequence, (keys, values, count)) in frames.iter().enumerate() {
         starts.push(out.len() as u64);
         let attempts = if sequence == 1 { &[(1, Attempt(3))][..] } else { &[] };
-        encode_values(place(sequence as u64, out.len() as u64), keys, values, *count, attempts, &mut out);
+        encode_values(
+            place(sequence as u64, out.len() as u64),
+            keys,
+            values,
+            *count,
+            attempts,
+            Options::default(),
+            &mut out,
+        );
     }
     starts.push(out.len() as u64);
     let mut story = Vec::new();
     story::encode(&failure(), &mut story);
-    encode_failures(place(3, out.len() as u64), &[0x7f], &story, 1, &mut out);
+    encode_failures(place(3, out.len() as u64), &[0x7f], &story, 1, Options::default(), &mut out);
     if closed {
         starts.push(out.len() as u64);
-        let totals = Totals { values: 7, failures: 1, frames: 4 };
-        encode_close(place(4, out.len() as u64), totals, &mut out);
+        let totals = TOTALS;
+        encode_close(place(4, out.len() as u64), totals, None, None, &mut out);
     }
     (out, starts)
 }
@@ -86,7 +97,7 @@ fn a_file_is_read_back() {
     let (bytes, _) = file(true);
     let (inspection, read) = contents(&bytes, Depth::All);
     assert_eq!(inspection.header, Ok(header()));
-    assert_eq!(inspection.totals, Totals { values: 7, failures: 1, frames: 5 });
+    assert_eq!(inspection.totals, Totals { frames: 5, ..TOTALS });
     assert_eq!((inspection.end, inspection.next_sequence), (bytes.len() as u64, 5));
     assert!(inspection.closed && inspection.damages.is_empty() && inspection.tail().is_none());
     assert_eq!(inspection.last_at, Some(AT + 4));
@@ -101,11 +112,12 @@ fn attempts_and_columns_are_told() {
     let (bytes, _) = file(false);
     let mut kinds = Vec::new();
     inspect(&bytes[..], Depth::Heads, &mut |visit| kinds.push(visit.head.kind.clone())).expect("memory");
-    let Kind::Values { layout: head::Layout::Columns { types, row }, attempts, rows: 2 } = &kinds[1] else {
+    let Kind::Values { values: Layout { schema: Some(schema), .. }, attempts, rows: 2, .. } = &kinds[1]
+    else {
         panic!("{:?}", kinds[1])
     };
-    assert_eq!(types, &[head::ColumnType::Int64; 2]);
-    assert_eq!((*row, &attempts[..]), (head::RowShape::List, &[(1, Attempt(3))][..]));
+    assert_eq!(schema.types, [ColumnType::Int64; 2]);
+    assert_eq!((schema.row, &attempts[..]), (RowKind::List, &[(1, Attempt(3))][..]));
 }
 
 #[test]
@@ -209,9 +221,9 @@ fn a_frame_stored_as_a_value_is_not_taken_for_one() {
     rmp::encode::write_bin(&mut value, &inner[starts[0] as usize..]).expect("memory");
     let mut bytes = inner.clone();
     let start = bytes.len();
-    encode_values(place(5, start as u64), &[9], &value, 1, &[], &mut bytes);
+    encode_values(place(5, start as u64), &[9], &value, 1, &[], Options::default(), &mut bytes);
     let end = bytes.len() as u64;
-    encode_values(place(6, end), &[10], &[1], 1, &[], &mut bytes);
+    encode_values(place(6, end), &[10], &[1], 1, &[], Options::default(), &mut bytes);
     bytes[start] ^= 1;
     let (inspection, read) = contents(&bytes, Depth::All);
     assert_eq!(read.len(), 5);
@@ -224,11 +236,11 @@ fn a_frame_stored_as_a_value_is_not_taken_for_one() {
 fn info_is_read_from_the_close_frame_alone() {
     let (mut bytes, _) = file(true);
     let info = Info::read(&bytes[..]).expect("memory").expect("a checkpoint");
-    assert_eq!(info.totals, Totals { values: 7, failures: 1, frames: 4 });
+    assert_eq!(info.totals, TOTALS);
     assert!(info.closed && info.tail.is_none());
     bytes.truncate(bytes.len() - 1);
     let info = Info::read(&bytes[..]).expect("memory").expect("a checkpoint");
-    assert_eq!(info.totals, Totals { values: 7, failures: 1, frames: 4 });
+    assert_eq!(info.totals, TOTALS);
     assert!(!info.closed && info.tail.is_some());
 }
 
@@ -275,9 +287,9 @@ fn what_a_newer_version_wrote_is_not_guessed() {
     };
     let whats =
         |file: &[u8]| contents(file, Depth::Keys).0.damages.into_iter().map(|d| d.what).collect::<Vec<_>>();
-    assert_eq!(whats(&newer(&[("kind", "index")], true)), []);
+    assert_eq!(whats(&newer(&[("kind", "weather")], true)), []);
     assert_eq!(whats(&newer(&[("kind", "schema")], false)), [What::Newer]);
-    assert_eq!(whats(&newer(&[("kind", "failures"), ("keys", "columns")], false)), [What::Newer]);
+    assert_eq!(whats(&newer(&[("kind", "failures"), ("keys", "rows")], false)), [What::Newer]);
     assert_eq!(whats(&newer(&[("kind", "close")], false)), [What::Malformed]);
 }
 
@@ -293,7 +305,7 @@ fn hostile_lengths_are_compared_before_they_are_believed() {
     }
     // A sound frame with a body longer than the file, and one whose blobs do not fit its body.
     let mut huge = Vec::new();
-    encode_values(place(4, 0), &[1], &[1], 1, &[], &mut huge);
+    encode_values(place(4, 0), &[1], &[1], 1, &[], Options::default(), &mut huge);
     let mut fixed = frame::FrameHeader::peek(&huge).expect("a frame");
     let body_at = fixed.body_at() as usize;
     for body_len in [u64::MAX, u64::MAX - 7, 24, 8, 0] {
