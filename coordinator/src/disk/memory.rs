@@ -23,6 +23,17 @@ pub enum Fault {
     Power,
     /// An I/O error, once. If it is a sync, the kernel calls the pages clean although they never reached the disk.
     Error,
+    /// No room, once: half of a write fits. A sync that finds none fails like one with an I/O error.
+    Full,
+}
+
+impl Fault {
+    fn error(self) -> io::Error {
+        match self {
+            Fault::Power | Fault::Error => io::Error::from_raw_os_error(5),
+            Fault::Full => io::ErrorKind::StorageFull.into(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -221,10 +232,10 @@ impl State {
 
     fn give_name(&mut self, naming: Naming) -> io::Result<()> {
         match self.call() {
-            Some(Fault::Error) => return Err(broken()),
-            Some(Fault::Power) => {
+            Some(fault @ (Fault::Error | Fault::Full)) => return Err(fault.error()),
+            Some(fault @ Fault::Power) => {
                 self.pending_names.push(naming);
-                return Err(broken());
+                return Err(fault.error());
             }
             None => {}
         }
@@ -232,10 +243,6 @@ impl State {
         self.pending_names.push(naming);
         Ok(())
     }
-}
-
-fn broken() -> io::Error {
-    io::Error::from_raw_os_error(5)
 }
 
 struct MemoryFile(MemoryDisk, usize);
@@ -254,7 +261,10 @@ impl DiskFile for MemoryFile {
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.state();
         let fault = state.call();
-        let room = state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(at as usize));
+        let room = match fault {
+            Some(Fault::Full) => bytes.len() / 2,
+            _ => state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(at as usize)),
+        };
         let fits = &bytes[..bytes.len().min(room)];
         if fault != Some(Fault::Error) {
             let inode = &mut state.inodes[self.1];
@@ -262,7 +272,7 @@ impl DiskFile for MemoryFile {
             inode.pending.push(Change::Write(at, fits.to_vec()));
         }
         match fault {
-            Some(_) => Err(broken()),
+            Some(fault) => Err(fault.error()),
             None if fits.len() < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
             None => Ok(()),
         }
@@ -273,10 +283,10 @@ impl DiskFile for MemoryFile {
         let fault = state.call();
         let inode = &mut state.inodes[self.1];
         match fault {
-            Some(Fault::Power) => Err(broken()),
-            Some(Fault::Error) => {
+            Some(fault @ Fault::Power) => Err(fault.error()),
+            Some(fault @ (Fault::Error | Fault::Full)) => {
                 inode.pending.clear();
-                Err(broken())
+                Err(fault.error())
             }
             None => {
                 inode.pending.iter().for_each(|change| apply(change, &mut inode.durable));
@@ -290,11 +300,11 @@ impl DiskFile for MemoryFile {
         let mut state = self.0.state();
         let fault = state.call();
         let inode = &mut state.inodes[self.1];
-        if fault != Some(Fault::Error) {
+        if matches!(fault, None | Some(Fault::Power)) {
             inode.live.truncate(len as usize);
             inode.pending.push(Change::Cut(len));
         }
-        if fault.is_some() { Err(broken()) } else { Ok(()) }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 }
 
@@ -341,8 +351,8 @@ impl Disk for MemoryDisk {
 
     fn sync_folder_of(&self, _path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if state.call().is_some() {
-            return Err(broken());
+        if let Some(fault) = state.call() {
+            return Err(fault.error());
         }
         state.durable_names = state.names.clone();
         state.pending_names.clear();
