@@ -1,7 +1,7 @@
 //! The thread that owns one job's files: its tasks in the state directory, its outcomes in the checkpoint.
 //!
 //! It blocks on the disk so that nobody else has to. Orders are carried out in turn; what was recorded is written and
-//! synced together once per flush interval, or earlier when much has gathered. The order is always append, sync,
+//! synced together once per flush interval, or earlier when it makes a large frame. The order is always append, sync,
 //! then tell. It knows no actor: answers go to a closure.
 
 use std::{
@@ -24,13 +24,11 @@ use shared::{
 };
 
 use crate::{
-    checkpoint::{CheckpointError, CheckpointFile, Recorded},
+    checkpoint::{CheckpointError, CheckpointFile, Recorded, Terms},
     core::ticket::Ticket,
     shelf::{replace, write_durably},
 };
 
-/// Buffered bytes that are written without waiting for the flush interval.
-const WRITE_AT: usize = 8 << 20;
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(250);
 /// How long a full disk is waited for before the job is stopped.
@@ -120,9 +118,7 @@ impl<A: FnMut(Answer)> Writer<A> {
                 Err(RecvTimeoutError::Timeout) => self.flush(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.file.as_ref().is_some_and(|file| file.buffered_bytes() >= WRITE_AT)
-                && self.full_since.is_none()
-            {
+            if self.file.as_ref().is_some_and(CheckpointFile::is_large) && self.full_since.is_none() {
                 self.flush();
             }
         }
@@ -150,7 +146,7 @@ impl<A: FnMut(Answer)> Writer<A> {
     fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> bool {
         let Some(checkpoint) = &self.spec.checkpoint else { return true };
         let identity = self.spec.work.identity();
-        match CheckpointFile::open(&checkpoint.path, &identity, checkpoint.existing, visit) {
+        match CheckpointFile::open(&checkpoint.path, &Terms::new(identity, checkpoint.existing), visit) {
             Ok((file, notes)) => {
                 self.file = Some(file);
                 notes.into_iter().for_each(|note| (self.answer)(Answer::Note(note)));
@@ -256,11 +252,15 @@ impl<A: FnMut(Answer)> Writer<A> {
         self.due.get_or_insert_with(|| Instant::now() + flush);
     }
 
-    /// Writes and syncs what has gathered, then tells.
     fn flush(&mut self) {
+        self.make_durable(CheckpointFile::flush);
+    }
+
+    /// Writes and syncs what has gathered, then tells.
+    fn make_durable(&mut self, write: fn(&mut CheckpointFile) -> Result<(), CheckpointError>) {
         self.due = None;
         let (Some(ticket), Some(file)) = (self.unwritten, &mut self.file) else { return };
-        match file.write().and_then(|()| file.sync()) {
+        match write(file) {
             Ok(()) => {
                 self.unwritten = None;
                 if self.full_since.take().is_some() {
@@ -289,7 +289,8 @@ impl<A: FnMut(Answer)> Writer<A> {
 
     fn close(&mut self) {
         while self.unwritten.is_some() && !self.failed {
-            self.flush();
+            // A journal would only be made to be removed at once.
+            self.make_durable(CheckpointFile::fold);
             if let Some(due) = self.due {
                 std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
             }

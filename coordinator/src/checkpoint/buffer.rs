@@ -1,11 +1,10 @@
-//! Outcomes that wait to be written, already cut into what becomes a frame each.
+//! Outcomes that wait for a large frame, already cut into what becomes a frame each.
 //!
 //! Values and failures are kept apart; which of the two of one task was first does not matter, since failures never
-//! hide a value. It knows no file.
+//! hide a value. It knows no file, only how much of it is in one already: the journal.
 //!
-//! Invariant: every chunk holds as many whole keys and outcomes as it says.
-
-use std::collections::VecDeque;
+//! Invariants: every chunk holds as many whole keys and outcomes as it says; what is in the journal of a chunk lies
+//! before what is not.
 
 use shared::{
     checkpoint::story,
@@ -14,18 +13,40 @@ use shared::{
     outcome::Failure,
 };
 
-/// Keys and outcomes of a frame, in bytes, unless a single row has more.
-pub const CHUNK_BYTES: usize = 8 << 20;
+use super::Recorded;
+
+/// Keys and outcomes of a large frame, in bytes, unless a single row has more.
+pub const LARGE: usize = 16 << 20;
 /// Rows of a frame.
 pub const CHUNK_ROWS: u32 = 1 << 20;
 
 /// What becomes a frame.
 #[derive(Debug, Default)]
 pub struct Chunk {
+    keys: Vec<u8>,
+    outcomes: Vec<u8>,
+    rows: u32,
+    attempts: Vec<(u32, Attempt)>,
+    journaled: Journaled,
+}
+
+/// How much of a chunk the journal has.
+#[derive(Debug, Default)]
+struct Journaled {
+    keys: usize,
+    outcomes: usize,
+    rows: u32,
+}
+
+/// Rows that are written together.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// What the outcomes are.
+    pub kind: Recorded,
     /// The keys, one behind the other.
-    pub keys: Vec<u8>,
+    pub keys: &'a [u8],
     /// The values or stories, one behind the other.
-    pub outcomes: Vec<u8>,
+    pub outcomes: &'a [u8],
     /// How many.
     pub rows: u32,
     /// Attempts that were not the first, by row.
@@ -37,79 +58,125 @@ impl Chunk {
         self.keys.len() + self.outcomes.len()
     }
 
-    fn has_room_for(&self, bytes: usize, rows: u32) -> bool {
-        self.bytes() + bytes <= CHUNK_BYTES && self.rows + rows <= CHUNK_ROWS
+    /// The rows from `skip` on.
+    fn part(&self, kind: Recorded, skip: &Journaled) -> Option<Part<'_>> {
+        let rows = self.rows - skip.rows;
+        let attempts = self.attempts.iter().filter(|(row, _)| *row >= skip.rows);
+        (rows > 0).then(|| Part {
+            kind,
+            keys: &self.keys[skip.keys..],
+            outcomes: &self.outcomes[skip.outcomes..],
+            rows,
+            attempts: attempts.map(|&(row, attempt)| (row - skip.rows, attempt)).collect(),
+        })
     }
 }
 
 /// Outcomes that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Buffer {
-    /// Those with values.
-    pub values: VecDeque<Chunk>,
-    /// Those without.
-    pub failures: VecDeque<Chunk>,
+    large: usize,
+    values: Vec<Chunk>,
+    failures: Vec<Chunk>,
 }
 
 impl Buffer {
-    /// Adds `count` values; `attempts` names rows of these, ascending, whose attempt was not the first.
-    pub fn push_values(
+    /// An empty one that cuts frames of at most `large` bytes.
+    pub fn new(large: usize) -> Buffer {
+        Buffer { large, values: Vec::new(), failures: Vec::new() }
+    }
+
+    /// Adds `count` outcomes of a kind; `attempts` names rows of these, ascending, whose attempt was not the first.
+    pub fn push_rows(
         &mut self,
+        kind: Recorded,
         keys: &[u8],
-        values: &[u8],
+        outcomes: &[u8],
         count: u32,
         attempts: &[(u32, Attempt)],
     ) -> Result<(), Malformed> {
-        if !is_list(keys, count) || !is_list(values, count) {
+        if !is_list(keys, count) || !is_list(outcomes, count) {
             return Err(Malformed);
         }
-        if keys.len() + values.len() <= CHUNK_BYTES && count <= CHUNK_ROWS {
-            push(&mut self.values, keys, values, count, attempts);
+        if keys.len() + outcomes.len() <= self.large && count <= CHUNK_ROWS {
+            self.push(kind, keys, outcomes, count, attempts);
             return Ok(());
         }
-        let rows = msgpack::values(keys).zip(msgpack::values(values)).zip(0u32..);
+        let rows = msgpack::values(keys).zip(msgpack::values(outcomes)).zip(0u32..);
         let mut attempts = attempts.iter().peekable();
-        for ((key, value), row) in rows {
+        for ((key, outcome), row) in rows {
             let attempt = attempts.next_if(|(of, _)| *of == row).map(|&(_, attempt)| (0, attempt));
-            push(&mut self.values, key?, value?, 1, attempt.as_slice());
+            self.push(kind, key?, outcome?, 1, attempt.as_slice());
         }
         Ok(())
     }
 
     /// Adds a failure.
     pub fn push_failure(&mut self, key: &[u8], failure: &Failure) -> Result<(), Malformed> {
-        if !is_list(key, 1) {
-            return Err(Malformed);
-        }
         let mut story = Vec::new();
         story::encode(failure, &mut story);
-        push(&mut self.failures, key, &story, 1, &[]);
-        Ok(())
+        self.push_rows(Recorded::Failures, key, &story, 1, &[])
     }
 
-    /// How many outcomes wait.
-    pub fn rows(&self) -> u64 {
-        self.values.iter().chain(&self.failures).map(|chunk| u64::from(chunk.rows)).sum()
+    fn push(&mut self, kind: Recorded, keys: &[u8], outcomes: &[u8], rows: u32, attempts: &[(u32, Attempt)]) {
+        if rows == 0 {
+            return;
+        }
+        let large = self.large;
+        let chunks = match kind {
+            Recorded::Values => &mut self.values,
+            Recorded::Failures => &mut self.failures,
+        };
+        let fits = chunks.last().is_some_and(|last| {
+            last.bytes() + keys.len() + outcomes.len() <= large && last.rows + rows <= CHUNK_ROWS
+        });
+        if !fits {
+            chunks.push(Chunk::default());
+        }
+        let last = chunks.last_mut().expect("one was just put there");
+        last.keys.extend_from_slice(keys);
+        last.outcomes.extend_from_slice(outcomes);
+        last.attempts.extend(attempts.iter().map(|&(row, attempt)| (last.rows + row, attempt)));
+        last.rows += rows;
     }
 
-    /// How many bytes they take.
-    pub fn bytes(&self) -> usize {
-        self.values.iter().chain(&self.failures).map(Chunk::bytes).sum()
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.failures.is_empty()
     }
-}
 
-fn push(chunks: &mut VecDeque<Chunk>, keys: &[u8], outcomes: &[u8], rows: u32, attempts: &[(u32, Attempt)]) {
-    if rows == 0 {
-        return;
+    /// Whether that is enough for a large frame.
+    pub fn is_large(&self) -> bool {
+        self.chunks().map(|(_, chunk)| chunk.bytes()).sum::<usize>() >= self.large / 2
     }
-    if !chunks.back().is_some_and(|last| last.has_room_for(keys.len() + outcomes.len(), rows)) {
-        chunks.push_back(Chunk::default());
+
+    /// All of it.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.chunks().filter_map(|(kind, chunk)| chunk.part(kind, &Journaled::default()))
     }
-    let last = chunks.back_mut().expect("one was just put there");
-    last.keys.extend_from_slice(keys);
-    last.outcomes.extend_from_slice(outcomes);
-    last.attempts.extend(attempts.iter().map(|&(row, attempt)| (last.rows + row, attempt)));
-    last.rows += rows;
+
+    /// What the journal does not have.
+    pub fn news(&self) -> impl Iterator<Item = Part<'_>> {
+        self.chunks().filter_map(|(kind, chunk)| chunk.part(kind, &chunk.journaled))
+    }
+
+    /// The journal has all of it.
+    pub fn mark_journaled(&mut self) {
+        for chunk in self.values.iter_mut().chain(&mut self.failures) {
+            let Chunk { keys, outcomes, rows, .. } = chunk;
+            chunk.journaled = Journaled { keys: keys.len(), outcomes: outcomes.len(), rows: *rows };
+        }
+    }
+
+    /// Forgets all of it.
+    pub fn clear(&mut self) {
+        (self.values, self.failures) = (Vec::new(), Vec::new());
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = (Recorded, &Chunk)> {
+        let values = self.values.iter().map(|chunk| (Recorded::Values, chunk));
+        values.chain(self.failures.iter().map(|chunk| (Recorded::Failures, chunk)))
+    }
 }
 
 /// Whether these are `count` whole values.
@@ -141,43 +208,60 @@ fn row_len(bytes: &[u8]) -> Result<usize, Malformed> {
 mod tests {
     use super::*;
 
-    fn rows(chunks: &VecDeque<Chunk>) -> Vec<u32> {
-        chunks.iter().map(|chunk| chunk.rows).collect()
+    fn rows(buffer: &Buffer) -> Vec<u32> {
+        buffer.parts().map(|part| part.rows).collect()
     }
 
     #[test]
     fn small_pushes_share_a_chunk_and_large_ones_are_cut() {
-        let mut buffer = Buffer::default();
-        buffer.push_values(&[1, 2], &[3, 4], 2, &[(1, Attempt(2))]).expect("whole");
-        buffer.push_values(&[5, 6], &[7, 8], 2, &[(0, Attempt(3))]).expect("whole");
-        assert_eq!((buffer.rows(), buffer.bytes(), rows(&buffer.values)), (4, 8, vec![4]));
-        assert_eq!(buffer.values[0].attempts, [(1, Attempt(2)), (2, Attempt(3))]);
-        let mut value = Vec::new();
-        rmp_bin(&mut value, CHUNK_BYTES / 2 - 100);
+        let mut buffer = Buffer::new(1000);
+        let push = |buffer: &mut Buffer, keys: &[u8], values: &[u8], attempts: &[_]| {
+            buffer.push_rows(Recorded::Values, keys, values, keys.len() as u32, attempts).expect("whole");
+        };
+        push(&mut buffer, &[1, 2], &[3, 4], &[(1, Attempt(2))]);
+        push(&mut buffer, &[5, 6], &[7, 8], &[(0, Attempt(3))]);
+        assert_eq!((rows(&buffer), buffer.is_large()), (vec![4], false));
+        let part = buffer.parts().next().expect("some");
+        assert_eq!(part.attempts, [(1, Attempt(2)), (2, Attempt(3))]);
+        let value = [&[0xc5, 1, 144][..], &[0; 400]].concat();
         let large = [&value[..], &value, &value, &value, &value].concat();
-        buffer.push_values(&[1, 2, 3, 4, 5], &large, 5, &[(3, Attempt(9))]).expect("whole");
-        assert_eq!(rows(&buffer.values), [6, 2, 1]);
-        assert_eq!(buffer.values[1].attempts, [(1, Attempt(9))]);
-        assert_eq!(buffer.values[2].attempts, []);
+        push(&mut buffer, &[1, 2, 3, 4, 5], &large, &[(3, Attempt(9))]);
+        assert_eq!((rows(&buffer), buffer.is_large()), (vec![6, 2, 1], true));
+        let attempts: Vec<_> = buffer.parts().skip(1).map(|part| part.attempts).collect();
+        assert_eq!(attempts, [vec![(1, Attempt(9))], vec![]]);
+        buffer.clear();
+        assert!(buffer.is_empty() && rows(&buffer).is_empty() && !buffer.is_large());
     }
 
-    fn rmp_bin(out: &mut Vec<u8>, len: usize) {
-        out.push(0xc6);
-        out.extend((len as u32).to_be_bytes());
-        out.resize(out.len() + len, 0);
+    #[test]
+    fn news_are_what_came_since_the_journal_had_all() {
+        let mut buffer = Buffer::new(1000);
+        let push = |buffer: &mut Buffer, kind, key, attempts: &[_]| {
+            buffer.push_rows(kind, &[key], &[key + 100], 1, attempts).expect("whole");
+        };
+        push(&mut buffer, Recorded::Values, 1, &[(0, Attempt(2))]);
+        push(&mut buffer, Recorded::Failures, 2, &[]);
+        buffer.mark_journaled();
+        assert_eq!(buffer.news().count(), 0);
+        push(&mut buffer, Recorded::Values, 3, &[(0, Attempt(5))]);
+        let news: Vec<_> = buffer.news().collect();
+        let attempts = vec![(0, Attempt(5))];
+        let expected = Part { kind: Recorded::Values, keys: &[3], outcomes: &[103], rows: 1, attempts };
+        assert_eq!((&news[..], rows(&buffer)), (&[expected][..], vec![2, 1]));
     }
 
     #[test]
     fn what_is_not_whole_is_refused_and_leaves_nothing() {
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::new(LARGE);
+        let mut push = |keys, values, count| buffer.push_rows(Recorded::Values, keys, values, count, &[]);
         let cut = [0x92, 0xcb, 0, 0, 0, 0, 0, 0, 0, 0, 0xcb, 0, 0];
         let whole = [&cut[..10], &cut[1..10]].concat();
-        assert_eq!(buffer.push_values(&[1], &whole, 1, &[]), Ok(()));
+        assert_eq!(push(&[1], &whole, 1), Ok(()));
         for (keys, values, count) in
             [(&[1][..], &cut[..], 1), (&[1], &[1, 2], 1), (&[1, 2], &[1], 1), (&[1], &[1], 2), (&[], &[], 1)]
         {
-            assert_eq!(buffer.push_values(keys, values, count, &[]), Err(Malformed));
+            assert_eq!(push(keys, values, count), Err(Malformed));
         }
-        assert_eq!(buffer.rows(), 1);
+        assert_eq!(rows(&buffer), [1]);
     }
 }

@@ -1,10 +1,10 @@
-//! Promise P2 over a disk that loses, reorders and tears what was not synced: a crash at every call, and at every
-//! call of the recovery from it.
+//! Promise P2 over a disk that loses, reorders and tears what was not synced: a crash, an error and a full disk at every
+//! call - of the journal, of folds, of the close - and at every call of the recovery.
 
 use std::{collections::BTreeMap, path::Path};
 
 use shared::{
-    checkpoint::{Depth, Rows, inspect},
+    checkpoint::{Block, Contents, Depth, Kind, Pair, Side},
     id::Attempt,
     job::Existing,
     msgpack,
@@ -16,12 +16,27 @@ use super::*;
 use crate::disk::memory::{Fault, MemoryDisk};
 
 pub const PATH: &str = "/job.checkpoint";
+pub const JOURNAL: &str = "/job.checkpoint.wal";
 const WORK: &str = "function a:b";
+
+/// A large frame of these tests: five rows, so that three are folded.
+const LARGE: usize = 2000;
+
+/// The keys of each flush: into a new journal, folded with it; folded at once, as two frames; into a journal, folded
+/// with it, as two frames; twice into a journal, which is folded at the close.
+const ROUNDS: [std::ops::Range<u8>; 7] = [0..1, 1..3, 3..10, 10..11, 11..18, 18..19, 19..20];
 
 /// What a checkpoint was seen to hold: key to kind.
 pub type Seen = BTreeMap<Vec<u8>, Recorded>;
 
 pub fn open(disk: &MemoryDisk) -> Result<(CheckpointFile, Seen, Vec<String>), CheckpointError> {
+    open_as(disk, Existing::Resume)
+}
+
+pub fn open_as(
+    disk: &MemoryDisk,
+    existing: Existing,
+) -> Result<(CheckpointFile, Seen, Vec<String>), CheckpointError> {
     let mut seen = Seen::new();
     let mut visit = |recorded, keys: &[u8], count: u32| {
         let keys: Vec<_> = msgpack::values(keys).map(|key| key.expect("a key").to_vec()).collect();
@@ -31,7 +46,8 @@ pub fn open(disk: &MemoryDisk) -> Result<(CheckpointFile, Seen, Vec<String>), Ch
         }
     };
     let disk = Box::new(disk.clone());
-    let (file, notes) = CheckpointFile::open_on(disk, Path::new(PATH), WORK, Existing::Resume, &mut visit)?;
+    let terms = Terms { large: LARGE, ..Terms::new(WORK.to_owned(), existing) };
+    let (file, notes) = CheckpointFile::open_on(disk, Path::new(PATH), &terms, &mut visit)?;
     Ok((file, seen, notes))
 }
 
@@ -41,24 +57,24 @@ pub fn failure() -> Failure {
         message: String::new(),
         traceback: String::new(),
         stdout: String::new(),
-        stderr: "e".repeat(700),
+        stderr: "e".repeat(250),
         host: String::new(),
         pid: 1,
         attempt: Attempt::FIRST,
     }
 }
 
-/// The value that a key has in these tests: `key * 1.5`, in a row of 100.
+/// The value that a key has in these tests: `key * 1.5`, in a row of 40.
 pub fn value_of(key: u8) -> Vec<u8> {
     let number = f64::from(key) * 1.5;
-    let mut row = vec![0xdc, 0, 100];
-    (0..100).for_each(|_| row.extend([&[0xcb][..], &number.to_be_bytes()].concat()));
+    let mut row = vec![0xdc, 0, 40];
+    (0..40).for_each(|_| row.extend([&[0xcb][..], &number.to_be_bytes()].concat()));
     row
 }
 
-/// Pushes the tasks of a round that are not recorded yet: three values and a failure.
-pub fn push_round(file: &mut CheckpointFile, round: u8, seen: &Seen, pushed: &mut Seen) {
-    for key in round * 4..round * 4 + 4 {
+/// Pushes those tasks that are not recorded yet: of four, three have values and one a failure.
+pub fn push(file: &mut CheckpointFile, keys: std::ops::Range<u8>, seen: &Seen, pushed: &mut Seen) {
+    for key in keys {
         if seen.contains_key(&vec![key]) {
             continue;
         }
@@ -73,9 +89,7 @@ pub fn push_round(file: &mut CheckpointFile, round: u8, seen: &Seen, pushed: &mu
     }
 }
 
-const ROUNDS: u8 = 5;
-
-/// A run until its end or the first error: what was pushed, what was acknowledged.
+/// A run until its end or the first error that cannot be retried: what was pushed, what was acknowledged.
 fn run(disk: &MemoryDisk) -> (Seen, Seen) {
     let (mut pushed, mut acknowledged) = (Seen::new(), Seen::new());
     // A closure that ends at the first error, as the process does.
@@ -83,19 +97,24 @@ fn run(disk: &MemoryDisk) -> (Seen, Seen) {
         let (mut file, seen, _) = open(disk)?;
         pushed = seen.clone();
         acknowledged = seen.clone();
-        for round in 0..ROUNDS {
-            push_round(&mut file, round, &seen, &mut pushed);
-            file.write()?;
-            if round % 2 == 1 {
-                file.sync()?;
-                acknowledged = pushed.clone();
+        for keys in ROUNDS {
+            push(&mut file, keys, &seen, &mut pushed);
+            match file.flush() {
+                Err(full) if full.may_be_retried() => file.flush()?,
+                flushed => flushed?,
             }
+            acknowledged = pushed.clone();
         }
-        file.close()?;
-        acknowledged = pushed.clone();
-        Ok(())
+        file.close()
     })();
     (pushed, acknowledged)
+}
+
+/// How many calls an undisturbed run makes.
+fn calls() -> u64 {
+    let disk = MemoryDisk::default();
+    run(&disk);
+    disk.calls()
 }
 
 fn assert_between(low: &Seen, seen: &Seen, high: &Seen, what: &str) {
@@ -106,67 +125,82 @@ fn assert_between(low: &Seen, seen: &Seen, high: &Seen, what: &str) {
     assert!(seen.iter().all(|(key, kind)| high.get(key) == Some(kind)), "{what}: an outcome from nowhere");
 }
 
-fn assert_values_are_right(disk: &MemoryDisk) {
-    let bytes = disk.content(Path::new(PATH)).expect("a file");
-    let found = inspect(&bytes[..], Depth::All, &mut |visit| {
-        if let Some(rows) = Rows::read(&bytes[..], &visit.frame, visit.head).expect("readable") {
-            let values = msgpack::values(&rows.values).map(|value| value.expect("a value"));
-            for (key, value) in rows.keys.iter().zip(values) {
-                assert_eq!(value, value_of(*key));
-            }
+/// What somebody sees who only reads, every value and every story checked.
+pub fn read(disk: &MemoryDisk) -> Seen {
+    let Some(main) = disk.content(Path::new(PATH)) else { return Seen::new() };
+    let journal = disk.content(Path::new(JOURNAL));
+    let mut seen = Seen::new();
+    let pair = Pair { main: &main[..], journal: journal.as_deref() };
+    let judged = pair.inspect(Depth::All, &mut |_, source, visit| {
+        let kind = match visit.head.kind {
+            Kind::Values { .. } => Recorded::Values,
+            Kind::Failures { .. } => Recorded::Failures,
+            Kind::Index { .. } | Kind::Close(_) | Kind::Optional => return,
+        };
+        let contents = Contents::new(source, &visit.frame, visit.head);
+        let outcomes = contents.block(Side::Outcomes).expect("sound").map(Block::into_rows).expect("rows");
+        for (key, outcome) in visit.keys.iter().zip(msgpack::values(&outcomes)) {
+            let expected = match kind {
+                Recorded::Values => value_of(*key),
+                Recorded::Failures => {
+                    let mut story = Vec::new();
+                    shared::checkpoint::story::encode(&failure(), &mut story);
+                    story
+                }
+            };
+            assert_eq!(outcome.expect("whole"), expected);
+            assert_eq!(seen.insert(vec![*key], kind), None, "recorded once");
         }
-    })
-    .expect("memory");
-    assert!(found.damages.is_empty() && found.tail().is_none(), "{found:?}");
+    });
+    let judged = judged.expect("memory");
+    assert!(!judged.is_corrupt(), "{judged:?}");
+    seen
 }
 
 #[test]
 fn p2_no_crash_at_any_call_loses_what_was_acknowledged() {
     let undisturbed = MemoryDisk::default();
     let (all, acknowledged) = run(&undisturbed);
-    assert_eq!((all.len(), &all), (usize::from(ROUNDS) * 4, &acknowledged));
+    assert_eq!((all.len(), &all), (20, &acknowledged));
     let mut cut = 0;
     for call in 0..undisturbed.calls() {
         let disk = MemoryDisk::default();
         disk.fail(call, Fault::Power);
         let (pushed, acknowledged) = run(&disk);
-        for seed in 0..16 {
+        for seed in 0..24 {
             let what = format!("call {call}, image {seed}");
             let image = disk.crash(seed);
+            assert_between(&acknowledged, &read(&image), &pushed, &what);
             let (file, seen, notes) = open(&image).unwrap_or_else(|error| panic!("{what}: {error}"));
             cut += notes.len();
             drop(file);
             assert_between(&acknowledged, &seen, &pushed, &what);
-            assert_values_are_right(&image);
+            assert_eq!((read(&image), image.names()), (seen, vec![PATH.into()]), "{what}");
             let (_, finished) = run(&image);
-            assert_eq!(finished, all, "{what}");
-            assert_values_are_right(&image);
+            assert_eq!((&finished, &read(&image)), (&all, &all), "{what}");
+            assert_eq!(image.names(), [Path::new(PATH)], "{what}");
         }
     }
-    assert!(cut > 20, "the images hold torn ends: {cut}");
+    assert!(cut > 50, "the images hold torn ends: {cut}");
 }
 
 #[test]
 fn p2_no_crash_during_recovery_loses_what_was_acknowledged() {
-    let calls = {
-        let disk = MemoryDisk::default();
-        run(&disk);
-        disk.calls()
-    };
-    for call in 4..calls {
+    for call in 4..calls() {
         let disk = MemoryDisk::default();
         disk.fail(call, Fault::Power);
         let (pushed, acknowledged) = run(&disk);
-        for seed in 0..6 {
-            for again in 0..4 {
+        for seed in 0..4 {
+            for again in 0..9 {
                 let image = disk.crash(seed);
                 image.fail(again, Fault::Power);
                 let shown = open(&image).map(|(_, seen, _)| seen);
-                for second in 0..6 {
+                for second in 0..3 {
                     let image = image.crash(second);
                     let what = format!("call {call}, image {seed}, then call {again}, image {second}");
                     let (_, seen, _) = open(&image).unwrap_or_else(|error| panic!("{what}: {error}"));
                     assert_between(shown.as_ref().unwrap_or(&acknowledged), &seen, &pushed, &what);
+                    assert_eq!(read(&image), seen, "{what}");
                 }
             }
         }
@@ -174,44 +208,63 @@ fn p2_no_crash_during_recovery_loses_what_was_acknowledged() {
 }
 
 #[test]
-fn p2_what_is_shown_after_a_failed_sync_survives_the_next_crash() {
-    let disk = MemoryDisk::default();
-    let (mut file, seen, _) = open(&disk).expect("new");
-    push_round(&mut file, 0, &seen, &mut Seen::new());
-    file.write().expect("room");
-    disk.fail(disk.calls(), Fault::Error);
-    let error = file.sync().expect_err("injected");
-    assert!(
-        matches!(error, CheckpointError::StorageFailed { .. }) && error.stop_cause() == StopCause::Storage
-    );
-    let after = disk.calls();
-    for error in [file.sync(), file.write().and_then(|()| file.sync()), file.close()] {
-        assert!(matches!(error, Err(CheckpointError::StorageFailed { .. })), "never tried again");
-    }
-    assert_eq!(disk.calls(), after, "the file is not touched any more");
-    // The kernel shows the bytes to the next process although they are not on the disk.
-    let disk = disk.kill();
-    let (file, shown, _) = open(&disk).expect("resumed");
-    assert_eq!(shown.len(), 4);
-    drop(file);
-    for seed in 0..8 {
-        let (_, seen, _) = open(&disk.crash(seed)).expect("resumed");
-        assert_eq!(seen, shown);
+fn p2_what_is_shown_after_a_failed_call_survives_the_next_crash() {
+    for fault in [Fault::Error, Fault::Full] {
+        for call in 0..calls() {
+            let disk = MemoryDisk::default();
+            disk.fail(call, fault);
+            let (pushed, acknowledged) = run(&disk);
+            let what = format!("{fault:?} at call {call}");
+            // The kernel shows bytes to the next process although they are not on the disk.
+            let disk = disk.kill();
+            let (file, shown, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_between(&acknowledged, &shown, &pushed, &what);
+            drop(file);
+            for seed in 0..8 {
+                let image = disk.crash(seed);
+                assert_eq!(read(&image), shown, "{what}, image {seed}");
+                assert_eq!(open(&image).expect("resumed").1, shown, "{what}, image {seed}");
+            }
+        }
     }
 }
 
 #[test]
-fn an_error_of_any_call_is_told_and_loses_nothing_acknowledged() {
-    let calls = {
+fn a_full_disk_at_any_write_only_costs_another_try() {
+    let mut told = 0;
+    for call in 0..calls() {
         let disk = MemoryDisk::default();
-        run(&disk);
-        disk.calls()
-    };
-    for call in 0..calls {
-        let disk = MemoryDisk::default();
-        disk.fail(call, Fault::Error);
+        disk.fail(call, Fault::Full);
         let (pushed, acknowledged) = run(&disk);
-        let (_, seen, _) = open(&disk.kill()).unwrap_or_else(|error| panic!("call {call}: {error}"));
-        assert_between(&acknowledged, &seen, &pushed, &format!("call {call}"));
+        if acknowledged.len() < 20 {
+            // A sync that found no room, or a file that could not be made at all.
+            told += 1;
+        }
+        assert_between(&acknowledged, &read(&disk), &pushed, &format!("call {call}"));
+    }
+    assert!(told < 20, "{told} of {}", calls());
+}
+
+#[test]
+fn after_an_error_the_files_are_never_touched_again() {
+    // A sync of the journal; a sync of the fold, the removal of the journal, and the sync of that.
+    for (keys, failing) in [(1..2, 1), (1..3, 1), (1..3, 2), (1..3, 3)] {
+        let disk = MemoryDisk::default();
+        let (mut file, seen, _) = open(&disk).expect("new");
+        push(&mut file, 0..1, &seen, &mut Seen::new());
+        file.flush().expect("a disk");
+        push(&mut file, keys, &seen, &mut Seen::new());
+        disk.fail(disk.calls() + failing, Fault::Full);
+        let error = file.flush().expect_err("injected");
+        assert!(
+            matches!(error, CheckpointError::StorageFailed { .. })
+                && error.stop_cause() == StopCause::Storage,
+            "{error}"
+        );
+        let after = disk.calls();
+        for error in [file.flush(), file.fold(), file.close()] {
+            assert!(matches!(error, Err(CheckpointError::StorageFailed { .. })), "never tried again");
+        }
+        assert_eq!(disk.calls(), after);
     }
 }

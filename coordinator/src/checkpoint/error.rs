@@ -25,6 +25,26 @@ pub enum CheckpointError {
         /// All places.
         damages: Vec<Damage>,
     },
+    /// There is a journal, and not the checkpoint that its rows belong to.
+    #[error(
+        "{journal} holds results of a checkpoint {path} that is missing: bring that back, or start anew with --fresh, which keeps the journal under another name"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What lies beside it.
+        journal: PathBuf,
+    },
+    /// The journal beside it is that of another one.
+    #[error(
+        "{journal} does not belong to checkpoint {path}: bring back the two that do, or start anew with --fresh, which keeps both under other names"
+    )]
+    ForeignJournal {
+        /// The file.
+        path: PathBuf,
+        /// What lies beside it.
+        journal: PathBuf,
+    },
     /// It was made by other work.
     #[error(
         "checkpoint {path} holds results of `{found}`, not of `{wanted}`: choose another file, go on with this one all the same by --any-work, or set it aside by --fresh"
@@ -46,10 +66,12 @@ pub enum CheckpointError {
         holder: String,
     },
     /// It is something else.
-    #[error("{path} is not a checkpoint: choose another file for --checkpoint")]
+    #[error("{path} is not a checkpoint{hint}: choose another file for --checkpoint")]
     NotACheckpoint {
         /// The file.
         path: PathBuf,
+        /// What it is, if that is known.
+        hint: &'static str,
     },
     /// This version does not know all that is in it.
     #[error("checkpoint {path} was made by a newer version of maniple ({detail}): install that one")]
@@ -120,6 +142,8 @@ impl CheckpointError {
         match self {
             CheckpointError::NoFile { .. } | CheckpointError::NoFolder { .. } => StopCause::Input,
             CheckpointError::Damaged { .. }
+            | CheckpointError::Missing { .. }
+            | CheckpointError::ForeignJournal { .. }
             | CheckpointError::Foreign { .. }
             | CheckpointError::InUse { .. }
             | CheckpointError::NotACheckpoint { .. }
@@ -156,7 +180,7 @@ impl CheckpointError {
 
     pub(super) fn from_header(path: PathBuf, error: HeaderError) -> CheckpointError {
         match error {
-            HeaderError::NotACheckpoint => CheckpointError::NotACheckpoint { path },
+            HeaderError::NotACheckpoint => CheckpointError::NotACheckpoint { path, hint: "" },
             HeaderError::Newer(..) => CheckpointError::NewerVersion { path, detail: error.to_string() },
             HeaderError::TextMode | HeaderError::Damaged => {
                 CheckpointError::Damaged { path, detail: error.to_string(), damages: Vec::new() }
@@ -182,6 +206,12 @@ impl CheckpointError {
         }
         .as_str();
         CheckpointError::Damaged { path, detail, damages: found.damages }
+    }
+
+    /// The error of a file that is shorter than its journal knows it.
+    pub(super) fn cut_short(path: PathBuf, end: u64, len: u64) -> CheckpointError {
+        let detail = format!("bytes {len}..{end} are missing at its end: it was {end} bytes long once");
+        CheckpointError::Damaged { path, detail, damages: Vec::new() }
     }
 
     /// The error of something that changes the file.

@@ -1,6 +1,6 @@
 //! One file and what may be there already: resumed, closed, full, foreign, damaged, something else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use shared::{
     checkpoint::{Damage, Info, Totals, What},
@@ -9,7 +9,7 @@ use shared::{
 };
 
 use super::{
-    crash_tests::{PATH, Seen, failure, open, push_round, value_of},
+    crash_tests::{JOURNAL, PATH, Seen, failure, open, push, read},
     *,
 };
 use crate::disk::memory::MemoryDisk;
@@ -18,24 +18,22 @@ fn content(disk: &MemoryDisk) -> Vec<u8> {
     disk.content(Path::new(PATH)).expect("a file")
 }
 
-/// A closed file of two rounds.
-fn two_rounds(disk: &MemoryDisk) -> Seen {
+/// A closed file of eight tasks in four frames.
+pub fn two_rounds(disk: &MemoryDisk) -> Seen {
     let mut pushed = Seen::new();
     let (mut file, seen, notes) = open(disk).expect("new");
-    assert!(seen.is_empty() && notes.is_empty() && file.is_empty());
-    for round in 0..2 {
-        push_round(&mut file, round, &seen, &mut pushed);
-        file.write().expect("room");
-        file.sync().expect("a disk");
-        assert_eq!(file.durable(), file.len());
+    assert!(seen.is_empty() && notes.is_empty());
+    for keys in [0..4, 4..8] {
+        push(&mut file, keys, &seen, &mut pushed);
+        file.fold().expect("a disk");
     }
     file.close().expect("a disk");
     pushed
 }
 
-fn open_as(disk: &MemoryDisk, work: &str, existing: Existing) -> Result<Vec<String>, CheckpointError> {
-    let disk = Box::new(disk.clone());
-    let opened = CheckpointFile::open_on(disk, Path::new(PATH), work, existing, &mut |_, _, _| {});
+fn open_for(disk: &MemoryDisk, work: &str, existing: Existing) -> Result<Vec<String>, CheckpointError> {
+    let (disk, terms) = (Box::new(disk.clone()), Terms::new(work.to_owned(), existing));
+    let opened = CheckpointFile::open_on(disk, Path::new(PATH), &terms, &mut |_, _, _| {});
     opened.map(|(_, notes)| notes)
 }
 
@@ -45,67 +43,49 @@ fn a_closed_file_is_resumed_and_closed_again() {
     let mut pushed = two_rounds(&disk);
     let once = content(&disk);
     let info = Info::read(&once[..]).expect("memory").expect("a checkpoint");
-    assert_eq!(
-        (info.closed, info.totals),
-        (true, Totals { values: 6, failures: 2, failed: None, frames: 4 })
-    );
+    let totals = Totals { values: 6, failures: 2, failed: Some(2), frames: 5 };
+    assert_eq!((info.closed, info.totals), (true, totals));
 
     let (file, seen, notes) = open(&disk).expect("resumed");
-    assert_eq!((&seen, notes.len(), file.is_empty()), (&pushed, 0, false));
+    assert_eq!((&seen, notes.len()), (&pushed, 0));
     file.close().expect("a disk");
     assert_eq!(content(&disk), once, "nothing new, so no further close frame");
 
     let (mut file, seen, _) = open(&disk).expect("resumed");
-    push_round(&mut file, 2, &seen, &mut pushed);
-    assert_eq!((file.buffered_rows(), file.buffered_bytes() > 100), (4, true));
+    push(&mut file, 8..12, &seen, &mut pushed);
     file.close().expect("a disk");
     let all = content(&disk);
     assert_eq!(all[..once.len()], once[..], "only ever appended to");
     let info = Info::read(&all[..]).expect("memory").expect("a checkpoint");
-    assert_eq!(
-        (info.closed, info.totals),
-        (true, Totals { values: 9, failures: 3, failed: None, frames: 7 })
-    );
+    let totals = Totals { values: 9, failures: 3, failed: Some(3), frames: 9 };
+    assert_eq!((info.closed, info.totals), (true, totals));
     assert_eq!(open(&disk).expect("resumed").1, pushed);
 }
 
 #[test]
 fn a_full_disk_keeps_the_rows_and_goes_on_once_there_is_room() {
-    let disk = MemoryDisk::default();
-    let (mut file, seen, _) = open(&disk).expect("new");
-    let mut pushed = Seen::new();
-    push_round(&mut file, 0, &seen, &mut pushed);
-    file.write().expect("room");
-    let before = content(&disk);
-    disk.set_capacity(Some(before.len() + 100));
-    push_round(&mut file, 1, &seen, &mut pushed);
-    for _ in 0..2 {
-        let error = file.write().expect_err("no room");
-        assert!(error.may_be_retried() && error.stop_cause() == StopCause::Storage, "{error}");
-        assert_eq!(content(&disk), before, "the part that fitted is cut off again");
-        assert_eq!(file.buffered_rows(), 4);
+    // In the journal, and, with more than makes a large frame, in the checkpoint.
+    for (keys, path) in [(1..2, JOURNAL), (1..8, PATH)] {
+        let disk = MemoryDisk::default();
+        let (mut file, seen, _) = open(&disk).expect("new");
+        let mut pushed = Seen::new();
+        push(&mut file, 0..1, &seen, &mut pushed);
+        file.flush().expect("room");
+        let before = disk.content(Path::new(path)).expect("a file");
+        // Not enough for the second frame of a fold.
+        disk.set_capacity(Some(before.len() + if path == PATH { 2100 } else { 100 }));
+        push(&mut file, keys, &seen, &mut pushed);
+        for _ in 0..2 {
+            let error = file.flush().expect_err("no room");
+            assert!(error.may_be_retried() && error.stop_cause() == StopCause::Storage, "{error}");
+            assert_eq!(disk.content(Path::new(path)).expect("a file"), before, "cut off again");
+        }
+        disk.set_capacity(None);
+        file.flush().expect("room");
+        assert_eq!(read(&disk), pushed);
+        file.close().expect("a disk");
+        assert_eq!(open(&disk).expect("resumed").1, pushed);
     }
-    file.sync().expect("what was written before is synced all the same");
-    disk.set_capacity(None);
-    file.write().expect("room");
-    assert_eq!(file.buffered_rows(), 0);
-    file.close().expect("a disk");
-    assert_eq!(open(&disk).expect("resumed").1, pushed);
-}
-
-#[test]
-fn a_full_disk_at_the_second_frame_keeps_the_first() {
-    let disk = MemoryDisk::default();
-    let (mut file, seen, _) = open(&disk).expect("new");
-    let mut pushed = Seen::new();
-    push_round(&mut file, 0, &seen, &mut pushed);
-    let values = 3 * value_of(0).len();
-    disk.set_capacity(Some(file.len() as usize + values + 1700));
-    file.write().expect_err("no room for the failure");
-    assert_eq!(file.buffered_rows(), 1);
-    disk.set_capacity(None);
-    file.close().expect("room");
-    assert_eq!(open(&disk).expect("resumed").1, pushed);
 }
 
 #[test]
@@ -118,12 +98,30 @@ fn a_full_disk_at_the_start_or_the_end_is_no_harm() {
     disk.set_capacity(None);
     let (mut file, seen, _) = open(&disk).expect("room");
     let mut pushed = Seen::new();
-    push_round(&mut file, 0, &seen, &mut pushed);
-    file.write().expect("room");
-    disk.set_capacity(Some(file.len() as usize + 8));
-    file.close().expect("only the close frame does not fit");
-    let (_, seen, notes) = open(&disk).expect("resumed");
-    assert_eq!((seen, notes.len()), (pushed, 0));
+    push(&mut file, 0..4, &seen, &mut pushed);
+    file.fold().expect("room");
+    disk.set_capacity(Some(content(&disk).len() + 8));
+    file.close().expect("only index and close frame do not fit");
+    let (mut file, seen, notes) = open(&disk).expect("resumed");
+    assert_eq!((&seen, notes.len()), (&pushed, 0));
+    disk.set_capacity(None);
+    push(&mut file, 4..5, &seen, &mut pushed);
+    file.flush().expect("room");
+    disk.set_capacity(Some(content(&disk).len() + 8));
+    file.close().expect("what cannot be folded stays in the journal");
+    assert_eq!(disk.names(), [PATH, JOURNAL].map(PathBuf::from));
+    disk.set_capacity(None);
+    assert_eq!(open(&disk).expect("resumed").1, pushed);
+}
+
+#[test]
+fn rows_that_were_not_acknowledged_are_not_closed_over() {
+    let disk = MemoryDisk::default();
+    let (mut file, seen, _) = open(&disk).expect("new");
+    push(&mut file, 0..4, &seen, &mut Seen::new());
+    disk.set_capacity(Some(content(&disk).len() + 8));
+    let error = file.close().expect_err("they are nowhere yet");
+    assert!(matches!(error, CheckpointError::StorageFull { .. }), "{error}");
 }
 
 #[test]
@@ -131,7 +129,7 @@ fn other_work_is_refused_unless_wanted() {
     let disk = MemoryDisk::default();
     two_rounds(&disk);
     let before = content(&disk);
-    let error = open_as(&disk, "function c:d", Existing::Resume).expect_err("foreign");
+    let error = open_for(&disk, "function c:d", Existing::Resume).expect_err("foreign");
     let text = error.to_string();
     assert!(matches!(error, CheckpointError::Foreign { .. }) && error.stop_cause() == StopCause::Checkpoint);
     assert!(
@@ -140,7 +138,7 @@ fn other_work_is_refused_unless_wanted() {
     );
     assert_eq!(content(&disk), before);
     assert_eq!(
-        open_as(&disk, "function c:d", Existing::ResumeAnyWork).expect("wanted"),
+        open_for(&disk, "function c:d", Existing::ResumeAnyWork).expect("wanted"),
         Vec::<String>::new()
     );
 }
@@ -150,13 +148,13 @@ fn setting_aside_keeps_every_old_file() {
     let disk = MemoryDisk::default();
     two_rounds(&disk);
     let first = content(&disk);
-    let notes = open_as(&disk, "function c:d", Existing::SetAside).expect("new");
+    let notes = open_for(&disk, "function c:d", Existing::SetAside).expect("new");
     assert!(notes[0].contains("/job.checkpoint.20240229-235958.old"), "{notes:?}");
-    let notes = open_as(&disk, "function e:f", Existing::SetAside).expect("new");
+    let notes = open_for(&disk, "function e:f", Existing::SetAside).expect("new");
     assert!(notes[0].contains("/job.checkpoint.20240229-235958-2.old"), "{notes:?}");
     assert_eq!(disk.content(Path::new("/job.checkpoint.20240229-235958.old")), Some(first));
     assert_eq!(disk.names().len(), 3);
-    assert_eq!(open_as(&disk, "function e:f", Existing::Resume).expect("resumed"), Vec::<String>::new());
+    assert_eq!(open_for(&disk, "function e:f", Existing::Resume).expect("resumed"), Vec::<String>::new());
 }
 
 #[test]
@@ -168,7 +166,8 @@ fn a_torn_end_is_cut_and_said() {
     torn.put(Path::new(PATH), &whole[..whole.len() - 3]);
     let (file, seen, notes) = open(&torn).expect("resumed");
     assert_eq!(seen.len(), 8);
-    assert!(notes[0].contains(&format!("behind byte {} of {PATH}", file.len())), "{notes:?}");
+    let end = file.main.next().offset;
+    assert!(notes[0].contains(&format!("behind byte {end} of {PATH}")), "{notes:?}");
     drop(file);
     assert_eq!(open(&torn).expect("resumed").2, Vec::<String>::new(), "said once");
 }
@@ -256,7 +255,7 @@ fn twenty_thousand_small_frames_are_resumed() {
     for number in 0..total {
         let key = [&[0xce][..], &number.to_be_bytes()].concat();
         file.push_values(&key, &[1], 1, &[]).expect("whole");
-        file.write().expect("room");
+        file.fold().expect("room");
     }
     file.close().expect("a disk");
     assert_eq!(open(&disk).expect("resumed").1.len(), total as usize);
@@ -267,7 +266,8 @@ fn on_a_real_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let open_at = |path: &Path| {
         let mut rows = 0;
-        let opened = CheckpointFile::open(path, "w", Existing::Resume, &mut |_, _, count| rows += count);
+        let terms = Terms::new("w".to_owned(), Existing::Resume);
+        let opened = CheckpointFile::open(path, &terms, &mut |_, _, count| rows += count);
         opened.map(|(file, _)| (file, rows))
     };
     let path = folder.path().join("job.checkpoint");
@@ -286,6 +286,10 @@ fn on_a_real_disk() {
     assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
 }
 
+fn terms(existing: Existing) -> Terms {
+    Terms::new("w".to_owned(), existing)
+}
+
 #[test]
 fn a_path_where_no_checkpoint_can_be_is_a_mistake_of_usage() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -297,7 +301,7 @@ fn a_path_where_no_checkpoint_can_be_is_a_mistake_of_usage() {
         (file.join("job"), "no such folder"),
         ("/dev/null".into(), "is not a regular file"),
     ] {
-        let opened = CheckpointFile::open(&path, "w", Existing::Resume, &mut |_, _, _| {});
+        let opened = CheckpointFile::open(&path, &terms(Existing::Resume), &mut |_, _, _| {});
         let error = opened.err().expect(part);
         assert!(error.to_string().contains(part) && error.stop_cause() == StopCause::Input, "{error}");
         assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
@@ -313,7 +317,7 @@ fn a_link_stays_a_link_and_the_file_is_made_where_it_leads() {
     std::os::unix::fs::symlink("data/further", &link).expect("a link");
     std::os::unix::fs::symlink("job", &further).expect("a link");
     let open_at = |path: &Path, existing| {
-        CheckpointFile::open(path, "w", existing, &mut |_, _, _| {}).map(|(file, _)| file)
+        CheckpointFile::open(path, &terms(existing), &mut |_, _, _| {}).map(|(file, _)| file)
     };
     let chain = folder.path().join("chain");
     for existing in [Existing::Resume, Existing::Resume, Existing::SetAside] {

@@ -13,7 +13,8 @@ use super::*;
 const HELD: &str = "MANIPLE_TEST_HELD_CHECKPOINT";
 
 fn open(path: &Path) -> Result<CheckpointFile, CheckpointError> {
-    CheckpointFile::open(path, "w", Existing::Resume, &mut |_, _, _| {}).map(|(file, _)| file)
+    let terms = Terms::new("w".to_owned(), Existing::Resume);
+    CheckpointFile::open(path, &terms, &mut |_, _, _| {}).map(|(file, _)| file)
 }
 
 /// Not a test: what the other process does. It holds the checkpoint until its input ends.

@@ -1,21 +1,32 @@
-//! How a checkpoint comes to be open: created, resumed, or created after the old one was set aside.
+//! How a checkpoint comes to be open: created, or resumed with its journal; setting aside is [`aside`](super::aside)'s.
 //!
-//! Invariants: a file that has its name has a whole, durable header; what is shown of a file that is resumed is
-//! durable before `open` returns, whatever became of earlier syncs.
+//! What is there is judged by `shared::checkpoint`; this carries out what follows from it.
+//!
+//! Invariants: what is shown of a file that is resumed is durable before `open` returns, whatever became of earlier
+//! syncs; a journal is removed only after what it holds is durable in the checkpoint; a file in which there is
+//! corruption is left as it is.
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use shared::{
-    checkpoint::{Depth, FileHeader, Kind, Totals, Visit, inspect, inspect::read_header},
+    checkpoint::{FileHeader, Inspection, ReadAt, inspect::read_header, pair},
     job::Existing,
     outcome::Bytes,
 };
 
-use super::{CheckpointError, CheckpointFile, buffer::Buffer};
-use crate::disk::{Disk, DiskFile, Local, Lock, LockError, beside, civil::Civil};
+use super::{
+    CheckpointError, CheckpointFile,
+    buffer::{Buffer, LARGE},
+    found::Found,
+    journal::{self, Journal},
+    log::{self, Log, Spot},
+    tally::Tally,
+};
+use crate::disk::{Disk, DiskFile, Local, Lock, LockError, beside};
 
 /// How much is written once more at a time.
 const PIECE: u64 = 1 << 20;
@@ -32,12 +43,41 @@ pub enum Recorded {
 /// Is shown what a checkpoint holds: keys one behind the other, and how many.
 pub type Shown<'a> = dyn FnMut(Recorded, &[u8], u32) + 'a;
 
+/// What a checkpoint is opened for.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What the values are of.
+    pub identity: String,
+    /// What becomes of a file that is there already.
+    pub existing: Existing,
+    /// Keys and outcomes of a large frame, in bytes.
+    pub large: usize,
+}
+
+impl Terms {
+    /// The usual ones.
+    #[must_use]
+    pub fn new(identity: String, existing: Existing) -> Terms {
+        Terms { identity, existing, large: LARGE }
+    }
+}
+
 /// A file on its way to be open.
-struct Opening {
-    path: PathBuf,
-    disk: Box<dyn Disk>,
-    lock: Box<dyn Lock>,
-    notes: Vec<String>,
+pub(super) struct Opening {
+    pub(super) path: PathBuf,
+    pub(super) disk: Box<dyn Disk>,
+    pub(super) lock: Box<dyn Lock>,
+    pub(super) notes: Vec<String>,
+}
+
+/// What an old checkpoint is gone on from; the buffer holds the rows of its journal.
+pub(super) struct Resumed {
+    header: FileHeader,
+    main: Log,
+    journal: Option<Journal>,
+    buffer: Buffer,
+    tally: Tally,
+    closed: bool,
 }
 
 impl CheckpointFile {
@@ -46,19 +86,17 @@ impl CheckpointFile {
     /// Also returns what the user should know: that it was set aside, that the trace of a crash was cut off.
     pub fn open(
         path: &Path,
-        identity: &str,
-        existing: Existing,
+        terms: &Terms,
         visit: &mut Shown<'_>,
     ) -> Result<(CheckpointFile, Vec<String>), CheckpointError> {
-        CheckpointFile::open_on(Box::new(Local), path, identity, existing, visit)
+        CheckpointFile::open_on(Box::new(Local), path, terms, visit)
     }
 
     /// The same on any disk.
     pub fn open_on(
         disk: Box<dyn Disk>,
         path: &Path,
-        identity: &str,
-        existing: Existing,
+        terms: &Terms,
         visit: &mut Shown<'_>,
     ) -> Result<(CheckpointFile, Vec<String>), CheckpointError> {
         let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
@@ -69,154 +107,164 @@ impl CheckpointFile {
             LockError::Failed(source) => CheckpointError::from_lock(path.clone(), source),
         })?;
         let mut opening = Opening { path, disk, lock, notes: Vec::new() };
-        let found = opening.disk.open(&opening.path).map_err(unreadable)?;
-        match (found, existing) {
-            (None, _) => opening.create(identity),
-            (Some(_), Existing::SetAside) => {
-                opening.set_aside()?;
-                opening.create(identity)
+        let journal = opening.open_file(&journal::path_of(&opening.path))?;
+        let main = opening.open_file(&opening.path)?;
+        match (main, journal, terms.existing) {
+            (None, None, _) => opening.create(terms),
+            (main, journal, Existing::SetAside) => opening.set_aside(main, journal, terms)?.create(terms),
+            (None, Some(_), Existing::Resume | Existing::ResumeAnyWork) => {
+                let journal = journal::path_of(&opening.path);
+                Err(CheckpointError::Missing { path: opening.path, journal })
             }
-            (Some(file), Existing::Resume | Existing::ResumeAnyWork) => {
-                if file.is_empty().map_err(unreadable)? {
-                    return opening.create(identity);
+            (Some(main), journal, Existing::Resume | Existing::ResumeAnyWork) => {
+                if journal.is_none() && main.is_empty().map_err(unreadable)? {
+                    return opening.create(terms);
                 }
-                opening.resume(file, identity, existing, visit)
+                let resumed = opening.resume(main, journal, terms, visit)?;
+                let (mut file, notes) = opening.opened(resumed);
+                file.fold()?;
+                Ok((file, notes))
             }
         }
     }
 }
 
 impl Opening {
-    fn set_aside(&mut self) -> Result<(), CheckpointError> {
-        let stamp = Civil::from_unix_ms(self.disk.unix_ms()).compact();
-        let failed = |source| CheckpointError::from_write(self.path.clone(), "rename", source);
-        let mut aside = beside(&self.path, &format!(".{stamp}.old"));
-        let mut number = 2;
-        while self.disk.exists(&aside).map_err(failed)? {
-            aside = beside(&self.path, &format!(".{stamp}-{number}.old"));
-            number += 1;
-        }
-        self.disk.rename(&self.path, &aside).map_err(failed)?;
-        self.disk.sync_folder_of(&self.path).map_err(failed)?;
-        self.notes.push(format!("the old checkpoint is now {}", aside.display()));
-        Ok(())
+    fn open_file(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>, CheckpointError> {
+        self.disk.open(path).map_err(|source| CheckpointError::Unreadable { path: path.to_owned(), source })
     }
 
-    fn create(self, identity: &str) -> Result<(CheckpointFile, Vec<String>), CheckpointError> {
+    fn create(self, terms: &Terms) -> Result<(CheckpointFile, Vec<String>), CheckpointError> {
         let failed = |source| CheckpointError::from_write(self.path.clone(), "create", source);
-        let id = self.disk.random().map_err(failed)?;
         let header = FileHeader {
-            identity: identity.to_owned(),
+            identity: terms.identity.clone(),
             created: self.disk.unix_ms(),
             software: concat!("maniple ", env!("CARGO_PKG_VERSION")).to_owned(),
-            id,
+            id: self.disk.random().map_err(failed)?,
             columns: Vec::new(),
             key_columns: Vec::new(),
             journal: None,
         };
-        let bytes = header.encode();
-        let new = beside(&self.path, ".new");
-        let mut file = self.disk.create(&new).map_err(failed)?;
-        let written = file.write_at(0, &bytes).and_then(|()| file.sync());
-        if let Err(source) = written {
-            // Nobody takes it for a checkpoint; the next creation overwrites it anyway.
-            let _litter = self.disk.remove(&new);
-            return Err(failed(source));
-        }
-        self.disk.rename(&new, &self.path).map_err(failed)?;
-        self.disk.sync_folder_of(&self.path).map_err(failed)?;
-        let len = bytes.len() as u64;
-        Ok(self.opened(
-            file,
-            &header,
-            State { end: len, sequence: 0, totals: Totals::default(), closed: false },
-        ))
+        let main = Log::create(&*self.disk, &self.path, &header)?;
+        let (buffer, tally) = (Buffer::new(terms.large), Tally::default());
+        Ok(self.opened(Resumed { header, main, journal: None, buffer, tally, closed: false }))
     }
 
-    fn resume(
-        mut self,
-        mut file: Box<dyn DiskFile>,
-        identity: &str,
-        existing: Existing,
+    /// What is opened, and what the user should know.
+    pub(super) fn opened(self, resumed: Resumed) -> (CheckpointFile, Vec<String>) {
+        let Opening { disk, lock, notes, .. } = self;
+        let Resumed { header, main, journal, buffer, tally, closed } = resumed;
+        let broken = false;
+        let file = CheckpointFile { disk, _lock: lock, header, main, journal, buffer, tally, closed, broken };
+        (file, notes)
+    }
+
+    /// Takes up two files that are there, but for folding what is in the journal.
+    pub(super) fn resume(
+        &mut self,
+        mut main: Box<dyn DiskFile>,
+        journal: Option<Box<dyn DiskFile>>,
+        terms: &Terms,
         visit: &mut Shown<'_>,
-    ) -> Result<(CheckpointFile, Vec<String>), CheckpointError> {
+    ) -> Result<Resumed, CheckpointError> {
         let unreadable = |source| CheckpointError::Unreadable { path: self.path.clone(), source };
-        let len = file.len().map_err(unreadable)?;
-        let (header, _) = read_header(&*file, len)
-            .map_err(unreadable)?
-            .map_err(|error| CheckpointError::from_header(self.path.clone(), error))?;
-        if header.identity != identity && existing != Existing::ResumeAnyWork {
-            let (found, wanted) = (header.identity, identity.to_owned());
-            return Err(CheckpointError::Foreign { path: self.path, found, wanted });
+        let len = main.len().map_err(unreadable)?;
+        let header = self.header_for(&*main, len, terms)?;
+        let aside = journal.as_deref().map(|journal| journal as &dyn ReadAt);
+        let found = Found::read(&*main, aside, terms.large, visit).map_err(unreadable)?;
+        let Found { judged, tally, buffer } = found;
+        if !judged.main.damages.is_empty() {
+            return Err(CheckpointError::from_damages(self.path.clone(), judged.main));
         }
-        let mut show = |seen: Visit<'_>| {
-            let recorded = match seen.head.kind {
-                Kind::Values { .. } => Recorded::Values,
-                Kind::Failures { .. } => Recorded::Failures,
-                Kind::Index { .. } | Kind::Close(_) | Kind::Optional => return,
-            };
-            visit(recorded, seen.keys, seen.head.rows());
+        let counted = match judged.journal {
+            Some(journal) => self.counted(journal, len)?,
+            None => None,
         };
-        let found = inspect(&*file, Depth::Keys, &mut show).map_err(unreadable)?;
-        if !found.damages.is_empty() {
-            return Err(CheckpointError::from_damages(self.path, found));
+        self.repair(&mut *main, &judged.main, len)?;
+        let path = journal::path_of(&self.path);
+        // What a creation that was interrupted has left holds nothing; mostly there is none.
+        let _litter = self.disk.remove(&beside(&path, ".new"));
+        let journal = match (journal, counted) {
+            (Some(file), Some(inside)) => {
+                self.notes.extend(inside.tail().map(|tail| cut(&path, &tail)));
+                Some(Journal::found(path, file, &inside))
+            }
+            (Some(folded), None) => {
+                drop(folded);
+                log::remove(&*self.disk, &path)?;
+                None
+            }
+            (None, _) => None,
+        };
+        let next = Spot { offset: judged.main.end, sequence: judged.main.next_sequence };
+        let main = Log::new(self.path.clone(), main, header.tag(), next);
+        Ok(Resumed { header, main, journal, buffer, tally, closed: judged.main.closed })
+    }
+
+    /// The header, if its file may be gone on with.
+    fn header_for(
+        &self,
+        main: &dyn DiskFile,
+        len: u64,
+        terms: &Terms,
+    ) -> Result<FileHeader, CheckpointError> {
+        let path = || self.path.clone();
+        let (header, _) = read_header(main, len)
+            .map_err(|source| CheckpointError::Unreadable { path: path(), source })?
+            .map_err(|error| CheckpointError::from_header(path(), error))?;
+        if header.journal.is_some() {
+            return Err(CheckpointError::NotACheckpoint { path: path(), hint: " but the journal of one" });
         }
+        if header.identity != terms.identity && terms.existing == Existing::Resume {
+            let (found, wanted) = (header.identity, terms.identity.clone());
+            return Err(CheckpointError::Foreign { path: path(), found, wanted });
+        }
+        Ok(header)
+    }
+
+    /// The journal, if its rows count; `len` is the length of the checkpoint.
+    fn counted(&self, journal: pair::Journal, len: u64) -> Result<Option<Inspection>, CheckpointError> {
+        let (path, journal_path) = (self.path.clone(), journal::path_of(&self.path));
+        match journal {
+            pair::Journal::Folded => Ok(None),
+            pair::Journal::Counts(inside) if inside.damages.is_empty() => Ok(Some(inside)),
+            pair::Journal::Counts(inside) => Err(CheckpointError::from_damages(journal_path, inside)),
+            pair::Journal::MainTooShort { end, .. } => Err(CheckpointError::cut_short(path, end, len)),
+            pair::Journal::Foreign(_) => Err(CheckpointError::ForeignJournal { path, journal: journal_path }),
+            pair::Journal::Unreadable(error) => Err(CheckpointError::from_header(journal_path, error)),
+        }
+    }
+
+    /// Cuts what does not count, and makes the rest durable.
+    fn repair(
+        &mut self,
+        main: &mut dyn DiskFile,
+        found: &Inspection,
+        len: u64,
+    ) -> Result<(), CheckpointError> {
         let failed = |source| CheckpointError::from_write(self.path.clone(), "repair the end of", source);
-        if let Some(tail) = found.tail() {
-            file.truncate(tail.start).map_err(failed)?;
-            self.notes.push(format!(
-                "cut {} behind byte {} of {}: a write that a crash interrupted; nothing reported as durable is lost",
-                Bytes(tail.end - tail.start),
-                tail.start,
-                self.path.display(),
-            ));
+        if found.end < len {
+            main.truncate(found.end).map_err(failed)?;
         }
-        if found.witnessed < found.len {
-            harden(&mut *file, found.witnessed, found.end).map_err(failed)?;
+        if found.witnessed < len {
+            harden(main, found.witnessed, found.end).map_err(failed)?;
         }
         // Whoever gave the file its name may have been killed before that was durable.
-        self.disk.sync_folder_of(&self.path).map_err(failed)?;
-        let state = State {
-            end: found.end,
-            sequence: found.next_sequence,
-            totals: found.totals,
-            closed: found.closed,
-        };
-        Ok(self.opened(file, &header, state))
-    }
-
-    fn opened(
-        self,
-        file: Box<dyn DiskFile>,
-        header: &FileHeader,
-        state: State,
-    ) -> (CheckpointFile, Vec<String>) {
-        let Opening { path, disk, lock, notes } = self;
-        let State { end, sequence, totals, closed } = state;
-        let checkpoint = CheckpointFile {
-            path,
-            disk,
-            file,
-            _lock: lock,
-            tag: header.tag(),
-            end,
-            durable: end,
-            sequence,
-            totals,
-            closed,
-            buffer: Buffer::default(),
-            broken: false,
-        };
-        (checkpoint, notes)
+        log::sync_names(&*self.disk, &self.path)?;
+        if found.end < len {
+            self.notes.push(cut(&self.path, &(found.end..len)));
+        }
+        Ok(())
     }
 }
 
-/// Where the writing goes on.
-struct State {
-    end: u64,
-    sequence: u64,
-    totals: Totals,
-    closed: bool,
+fn cut(path: &Path, tail: &Range<u64>) -> String {
+    format!(
+        "cut {} behind byte {} of {}: a write that a crash interrupted; nothing reported as durable is lost",
+        Bytes(tail.end - tail.start),
+        tail.start,
+        path.display(),
+    )
 }
 
 /// Makes the bytes from `start` to `end` durable, also if a sync of them failed in an earlier process: the kernel may
