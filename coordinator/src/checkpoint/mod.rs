@@ -96,4 +96,6 @@ mod crash_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
 mod lock_tests;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use shared::{
-    checkpoint::{FileHeader, Inspection, ReadAt, inspect::read_header, pair},
+    checkpoint::{FileHeader, HeaderError, Inspection, ReadAt, inspect::read_header, pair},
     job::Existing,
     outcome::Bytes,
 };
@@ -109,7 +109,8 @@ impl CheckpointFile {
         let mut opening = Opening { path, disk, lock, notes: Vec::new() };
         let journal = opening.open_file(&journal::path_of(&opening.path))?;
         let main = opening.open_file(&opening.path)?;
-        match (main, journal, terms.existing) {
+        let is_empty = main.as_ref().map_or(Ok(true), |main| main.is_empty()).map_err(unreadable)?;
+        match (main.filter(|_| !is_empty), journal, terms.existing) {
             (None, None, _) => opening.create(terms),
             (main, journal, Existing::SetAside) => opening.set_aside(main, journal, terms)?.create(terms),
             (None, Some(_), Existing::Resume | Existing::ResumeAnyWork) => {
@@ -117,9 +118,6 @@ impl CheckpointFile {
                 Err(CheckpointError::Missing { path: opening.path, journal })
             }
             (Some(main), journal, Existing::Resume | Existing::ResumeAnyWork) => {
-                if journal.is_none() && main.is_empty().map_err(unreadable)? {
-                    return opening.create(terms);
-                }
                 let resumed = opening.resume(main, journal, terms, visit)?;
                 let (mut file, notes) = opening.opened(resumed);
                 file.fold()?;
@@ -173,13 +171,13 @@ impl Opening {
         let aside = journal.as_deref().map(|journal| journal as &dyn ReadAt);
         let found = Found::read(&*main, aside, terms.large, visit).map_err(unreadable)?;
         let Found { judged, tally, buffer } = found;
-        if !judged.main.damages.is_empty() {
-            return Err(CheckpointError::from_damages(self.path.clone(), judged.main));
-        }
         let counted = match judged.journal {
             Some(journal) => self.counted(journal, len)?,
             None => None,
         };
+        if !judged.main.damages.is_empty() {
+            return Err(CheckpointError::from_damages(self.path.clone(), judged.main));
+        }
         self.repair(&mut *main, &judged.main, len)?;
         let path = journal::path_of(&self.path);
         // What a creation that was interrupted has left holds nothing; mostly there is none.
@@ -230,7 +228,9 @@ impl Opening {
             pair::Journal::Counts(inside) if inside.damages.is_empty() => Ok(Some(inside)),
             pair::Journal::Counts(inside) => Err(CheckpointError::from_damages(journal_path, inside)),
             pair::Journal::MainTooShort { end, .. } => Err(CheckpointError::cut_short(path, end, len)),
-            pair::Journal::Foreign(_) => Err(CheckpointError::ForeignJournal { path, journal: journal_path }),
+            pair::Journal::Foreign(_) | pair::Journal::Unreadable(HeaderError::NotACheckpoint) => {
+                Err(CheckpointError::ForeignJournal { path, journal: journal_path })
+            }
             pair::Journal::Unreadable(error) => Err(CheckpointError::from_header(journal_path, error)),
         }
     }
