@@ -1,9 +1,9 @@
-//! What a checkpoint holds, by key: read with every checksum, and with one outcome per task or not at all.
+//! What a checkpoint with its journal holds, by key: read with every checksum, and with one outcome per task or not at all.
 
 use std::{collections::BTreeMap, fs::File, path::Path};
 
 use shared::{
-    checkpoint::{Depth, Failures, Rows, inspect},
+    checkpoint::{Depth, Failures, Pair, Rows},
     msgpack,
     outcome::Failure,
 };
@@ -11,13 +11,15 @@ use shared::{
 /// Keys and values as MessagePack, failures as their story.
 pub type Outcomes = BTreeMap<Vec<u8>, Result<Vec<u8>, Failure>>;
 
-/// The outcomes in a file. Fails on damage, and on a second value for a task.
+/// The outcomes in a file and its journal. Fails on damage, and on a second value for a task.
 #[track_caller]
 pub fn outcomes(path: &Path) -> Outcomes {
-    let source = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let journal = File::open(format!("{}.wal", path.display())).ok();
+    let main = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut outcomes = Outcomes::new();
-    let found = inspect(&source, Depth::All, &mut |visit| {
-        if let Some(rows) = Rows::read(&source, &visit.frame, visit.head).expect("a sound frame") {
+    let pair = Pair { main: &main, journal: journal.as_ref() };
+    let judged = pair.inspect(Depth::All, &mut |_, source, visit| {
+        if let Some(rows) = Rows::read(source, &visit.frame, visit.head).expect("a sound frame") {
             let keys = msgpack::values(&rows.keys).map(|key| key.expect("a sound key"));
             let values = msgpack::values(&rows.values).map(|value| value.expect("a sound value"));
             for (key, value) in keys.zip(values) {
@@ -25,7 +27,7 @@ pub fn outcomes(path: &Path) -> Outcomes {
                 assert!(!matches!(earlier, Some(Ok(_))), "a task has two values: {key:02x?}");
             }
         } else if let Some(failures) =
-            Failures::read(&source, &visit.frame, visit.head).expect("a sound frame")
+            Failures::read(source, &visit.frame, visit.head).expect("a sound frame")
         {
             for (key, story) in msgpack::values(&failures.keys).zip(failures.stories) {
                 let earlier = outcomes.insert(key.expect("a sound key").to_vec(), Err(story));
@@ -33,8 +35,8 @@ pub fn outcomes(path: &Path) -> Outcomes {
             }
         }
     });
-    let found = found.expect("a readable file");
-    assert!(found.damages.is_empty(), "{:?}", found.damages);
+    let judged = judged.expect("readable files");
+    assert!(!judged.is_corrupt(), "{judged:?}");
     outcomes
 }
 
