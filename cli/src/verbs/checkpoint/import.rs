@@ -20,8 +20,6 @@ use crate::{
 
 /// Rows that are handed to the checkpoint together.
 const ROWS: u32 = 1024;
-/// Bytes in memory at which they are written.
-const WRITE_AT: usize = 16 << 20;
 /// Damaged places that are told one by one.
 const SHOWN: usize = 20;
 
@@ -122,7 +120,7 @@ impl Rows {
     fn hand_over(&mut self, out: &mut CheckpointFile) -> Result<(), CheckpointError> {
         out.push_values(&self.keys, &self.values, self.count, &[]).expect("whole MessagePack was just made");
         *self = Rows::default();
-        if out.buffered_bytes() >= WRITE_AT { out.write() } else { Ok(()) }
+        if out.is_large() { out.fold() } else { Ok(()) }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use coordinator::{
-    checkpoint::{CheckpointError, CheckpointFile},
+    checkpoint::{CheckpointError, CheckpointFile, Terms},
     disk::beside,
 };
 use shared::job::Existing;
