@@ -17,7 +17,7 @@ build: $(PACKAGE) ## build target/release/maniple, and .venv with the package ma
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(PACKAGE): $(VENV)/bin/python python/pyproject.toml $(wildcard python/src/maniple/*.py)
+$(PACKAGE): $(VENV)/bin/python python/pyproject.toml $(wildcard python/src/maniple/*.py python/src/maniple/*/*.py)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check ./python
 	@touch $@
 

@@ -9,7 +9,7 @@ import math
 import sys
 
 from alphas import NAMES
-from maniple import checkpoint
+from maniple import Checkpoint
 
 ROWS = 6
 """Rows that are shown of each table."""
@@ -47,7 +47,7 @@ def show(table: list[list[str]]) -> None:
 
 def main() -> None:
     """Reads the checkpoint and prints both tables."""
-    rows: Rows = dict(checkpoint.read(sys.argv[1]))
+    rows: Rows = dict(Checkpoint(sys.argv[1]).items())
     print(f"{len(rows):,} rows of {len(NAMES)} factors; the newest first:")
     show(newest(rows))
     print("mom20 of the last days:")

@@ -1,4 +1,4 @@
-"""What the tests of the child share."""
+"""What the tests share: children, and a small checkpoint in each layout."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from encoder import write
 from harness import Node
 
+from maniple import Checkpoint
+
 Start = Callable[..., Node]
+DAYS, CODES = [20240102, 20240103, 20240104], ["000001", "000002", "600000"]
+NAMES = ["a", "b", "c", "d"]
+GRID: dict[Any, Any] = {(day, code): [day + 0.5, len(code) + day, code, None] for day in DAYS for code in CODES}
 
 
 @pytest.fixture(params=["msgpack", "plain"])
@@ -34,3 +40,17 @@ def fifo(tmp_path: Path) -> str:
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return str(path)
+
+
+@pytest.fixture(params=["columns", "msgpack", "zstd"])
+def layout(request: pytest.FixtureRequest) -> str:
+    """How the frames of a checkpoint are laid out."""
+    return str(request.param)
+
+
+@pytest.fixture
+def grid(tmp_path: Path, layout: str) -> Checkpoint:
+    """GRID in two frames."""
+    items = list(GRID.items())
+    frames = dict(items[:4]), dict(items[4:])
+    return Checkpoint(write(tmp_path / "grid", *frames, layout=layout, columns=NAMES, key_columns=["date", "code"]))

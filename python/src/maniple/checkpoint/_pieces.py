@@ -1,0 +1,94 @@
+"""The rows of single frames, and what their columns are called: what `_rows` puts together for users."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Union
+
+import msgpack
+import numpy
+
+from ._columns import Array
+from ._parts import Field, Part, fields_of, parts
+from ._select import Keys
+from ._source import Frame
+from ._values import Decoder
+
+Name = Union[str, int]
+KEYS, VALUES = 0, 1
+
+
+class Piece:
+    """The rows of one frame that are meant; None: all."""
+
+    def __init__(self, frame: Frame, decoder: Decoder, rows: Array | None = None) -> None:
+        self.frame, self.decoder, self.rows = frame, decoder, rows
+        self._parts: tuple[Part, Part] | None = None
+
+    def __len__(self) -> int:
+        return self.frame.n if self.rows is None else len(self.rows)
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """The keys, and the values or stories."""
+        if self._parts is None:
+            self._parts = parts(self.frame, self.decoder)
+        return self._parts
+
+    def pairs(self) -> Iterator[tuple[Any, Any]]:
+        """Each key with its value or story."""
+        keys, rest = self.parts
+        return zip(keys.rows(self.rows), rest.rows(self.rows))
+
+    def only(self, mask: Array) -> Piece:
+        """Those of its rows that a mask over the frame has, too."""
+        chosen = numpy.flatnonzero(mask) if self.rows is None else self.rows[mask[self.rows]]
+        piece = Piece(self.frame, self.decoder, None if len(chosen) == self.frame.n else chosen)
+        piece._parts = self._parts
+        return piece
+
+
+class Names:
+    """What the columns of keys and of values are called; looked up when first asked for."""
+
+    def __init__(self, header: Mapping[str, Any], first: Piece | None) -> None:
+        told = header.get("key_columns"), header.get("columns")
+        self.told = [list(names) if isinstance(names, list) else [] for names in told]
+        self.first = first
+
+    def of(self, side: int) -> list[str]:
+        """The header's names, else those of the first row, else such as others would make up."""
+        if not self.told[side] and self.first and not (side == VALUES and self.first.frame.kind != "values"):
+            row = self.first.parts[side].rows(numpy.zeros(1, "<i8"))[0]
+            elements, names = fields_of(row)
+            if not names and side == KEYS:
+                is_usual = [type(element) for element in elements] == [int, str]
+                names = ["date", "code"] if is_usual else [f"key{place}" for place in range(len(elements))]
+            elif not names:
+                is_one = elements and elements[0] is row
+                names = ["value"] if is_one else [f"c{place}" for place in range(len(elements))]
+            self.told[side] = names
+        return self.told[side]
+
+    def field(self, side: int, asked: Name) -> Field:
+        """The column that is meant."""
+        names = self.of(side)
+        if isinstance(asked, str):
+            return Field(names.index(asked) if asked in names else None, asked)
+        place = operator.index(asked)
+        return Field(place, names[place] if -len(names) <= place < len(names) else None)
+
+
+def identity(key: Any) -> bytes:
+    """The same for the same key, whose type matters: 1, 1.0 and True are different ones."""
+    told: bytes = msgpack.packb(key, default=lambda held: msgpack.ExtType(0, repr(held).encode()))
+    return told
+
+
+def matching(pieces: Iterable[Piece], keys: Keys) -> Iterator[Piece]:
+    for piece in pieces:
+        if len(piece):
+            chosen = piece.only(keys.mask(piece.parts[KEYS]))
+            if len(chosen):
+                yield chosen

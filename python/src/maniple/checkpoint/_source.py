@@ -1,0 +1,275 @@
+"""The bytes of one file of the format: its header, its frames, their blobs.
+
+It knows where things lie and whether their checksums are right. It does not know what a row is, nor that a checkpoint
+may have a journal. The file is read with `pread` alone: never changed, never mapped, so a writer may cut it meanwhile.
+
+Invariants
+- No byte is given out before its CRC was verified.
+- Nothing is allocated on the word of a length before it was compared with what is left of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgpack
+import numpy
+
+MAGIC = b"\x89MNP\r\n\x1a\n"
+MARKER = b"MNPF"
+START = struct.Struct("<8sHHIII")
+FIXED = struct.Struct("<4sIQQQII")
+BLOB = numpy.dtype([("length", "<u8"), ("crc", "<u4")])
+OFFSET = struct.Struct("<Q")
+HEAD_LIMIT = 16 << 20
+CLOSE_LIMIT = 1 << 16
+STRETCH = 1 << 20
+AHEAD = 8 << 20
+"""Bytes that the disk is asked for before they are read: blobs of one column are scattered over the file."""
+
+
+class CheckpointError(ValueError):
+    """The file is not a checkpoint, is damaged or was made by a newer version, or does not have what was asked for."""
+
+
+class Damage(NamedTuple):
+    """A range of bytes of a file that is not as it was written."""
+
+    path: str
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        """The range as it is named in errors."""
+        return f"bytes {self.start}..{self.end} of {self.path}"
+
+
+class Broken(CheckpointError):
+    """A frame is not as it was written. `torn`: by its checksum, so a crash may have done it."""
+
+    def __init__(self, damage: Damage, *, torn: bool = False) -> None:
+        super().__init__(
+            f"{damage} are damaged; Checkpoint(path, strict=False) reads what is not, and "
+            f"'maniple checkpoint repair {damage.path} NEW' saves it"
+        )
+        self.damage, self.torn = damage, torn
+
+
+def padded(length: int) -> int:
+    """The length with its padding."""
+    return (length + 7) & ~7
+
+
+class Frame:
+    """A frame whose head is sound; the body is not looked at."""
+
+    __slots__ = ("_ends", "_table", "at", "body", "durable", "end", "head", "kind", "sequence", "source")
+
+    def __init__(self, source: Source, at: int, fixed: tuple[Any, ...], head: dict[str, Any]) -> None:
+        _, length, body_len, self.sequence, self.durable, _, _ = fixed
+        self.source, self.at, self.head = source, at, head
+        self.body: int = at + FIXED.size + padded(length)
+        self.end: int = self.body + body_len
+        self.kind: str = head.get("kind", "")
+        self._table: numpy.ndarray[Any, Any] | None = None
+
+    @property
+    def n(self) -> int:
+        """How many rows it has."""
+        n = self.head.get("n")
+        return n if isinstance(n, int) and n > 0 else 0
+
+    @property
+    def table(self) -> numpy.ndarray[Any, Any]:
+        """The lengths and checksums of its blobs."""
+        if self._table is None:
+            try:
+                self._table = numpy.frombuffer(self.head["blobs"], BLOB)
+                self._ends = numpy.cumsum((self._table["length"] + 7) & ~numpy.uint64(7))
+            except (KeyError, TypeError, ValueError) as error:
+                raise self.broken() from error
+            # Each of them, since sums of hostile lengths wrap around.
+            room = self.end - self.body
+            if (self._table["length"] > room).any() or (self._ends[-1] if len(self._ends) else 0) != room:
+                raise self.broken()
+        return self._table
+
+    def blob_at(self, place: int) -> tuple[int, int]:
+        """Where a blob lies in the file, and its length without padding."""
+        length = int(self.table["length"][place])
+        return self.body + int(self._ends[place]) - padded(length), length
+
+    def blob(self, place: int) -> bytes:
+        """A blob whose checksum is right; raises Broken."""
+        at, length = self.blob_at(place)
+        data = self.source.read(at, padded(length))
+        if len(data) != padded(length) or zlib.crc32(data) != self.table["crc"][place]:
+            raise Broken(Damage(self.source.path, at, at + padded(length)), torn=True)
+        return data[:length] if len(data) > length else data
+
+    def broken(self) -> Broken:
+        """That its contents break the rules of the format, though its checksums are right."""
+        return Broken(Damage(self.source.path, self.at, self.end))
+
+    def newer(self) -> CheckpointError:
+        """That it has something of a later minor version."""
+        return CheckpointError(
+            f"bytes {self.at}..{self.end} of {self.source.path} were written by a newer version of maniple"
+        )
+
+
+class Source:
+    """An open file whose header is sound."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDONLY)
+        self._closer = weakref.finalize(self, os.close, self._file)
+        self.size = os.fstat(self._file).st_size
+        start = self.read(0, START.size)
+        if len(start) < START.size or start[:8] != MAGIC:
+            raise CheckpointError(f"{path} is not a checkpoint, or was copied in text mode")
+        _, major, minor, length, self.tag, crc = START.unpack(start)
+        head = self.read(START.size, padded(min(length, HEAD_LIMIT)))
+        if zlib.crc32(head, zlib.crc32(start[:20])) != crc:
+            raise CheckpointError(f"the header of {path} is damaged")
+        if major != 1:
+            raise CheckpointError(f"{path} has format {major}.{minor}: a newer version of maniple reads it")
+        try:
+            self.header: dict[str, Any] = dict(msgpack.unpackb(head[:length]))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"the header of {path} is damaged") from error
+        self.begin = START.size + len(head)
+
+    @property
+    def file(self) -> int:
+        """The descriptor."""
+        if not self._closer.alive:
+            raise CheckpointError(f"{self.path} was closed; open it again with Checkpoint(path)")
+        return self._file
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._closer()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes there, fewer at the end of the file."""
+        length = max(0, min(length, self.size - offset))
+        data = os.pread(self.file, length, offset)
+        if len(data) < length:  # one call gives 2 GiB at most, and a writer may have cut the file
+            rest = bytearray(data)
+            while len(rest) < length and (more := os.pread(self.file, length - len(rest), offset + len(rest))):
+                rest += more
+            data = bytes(rest)
+        return data
+
+    def items(self) -> Iterator[Frame | Damage]:
+        """Each frame whose head is sound, and each range where there is none; an empty range is a gap."""
+        at, sequence = self.begin, 0
+        while at < self.size:
+            frame = self._frame(at, sequence)
+            if frame is None:
+                frame = self._search(at + 1, sequence)
+                yield Damage(self.path, at, frame.at if frame else self.size)
+            elif frame.sequence > sequence:
+                yield Damage(self.path, at, at)
+            if frame is None:
+                return
+            yield frame
+            at, sequence = frame.end, frame.sequence + 1
+
+    def _frame(self, at: int, least: int, copy: bytes | None = None) -> Frame | None:
+        """The frame there, if its head is sound; `copy` is what an index has of it."""
+        data = self.read(at, 4096) if copy is None else copy
+        if len(data) < FIXED.size or data[:4] != MARKER:
+            return None
+        fixed = FIXED.unpack_from(data)
+        _, length, body_len, sequence, _, tag, crc = fixed
+        start = FIXED.size + padded(length)
+        if length > HEAD_LIMIT or at + start + body_len > self.size or tag != self.tag or sequence < least:
+            return None
+        if len(data) < start:
+            data = self.read(at, start) if copy is None else b""
+        if zlib.crc32(data[FIXED.size : start], zlib.crc32(data[:36])) != crc:
+            return None
+        try:
+            head = msgpack.unpackb(data[FIXED.size : FIXED.size + length])
+        except ValueError:
+            head = None
+        return Frame(self, at, fixed, head if isinstance(head, dict) else {})
+
+    def _search(self, at: int, least: int) -> Frame | None:
+        while stretch := self.read(at, STRETCH):
+            skip = -1
+            while (skip := stretch.find(MARKER, skip + 1)) >= 0:
+                if frame := self._frame(at + skip, least):
+                    return frame
+            at += max(1, len(stretch) - 3)
+        return None
+
+    def closing(self) -> Frame | None:
+        """The close frame that ends at the end of the file."""
+        start = max(self.begin, self.size - CLOSE_LIMIT)
+        tail, skip = self.read(start, CLOSE_LIMIT), -1
+        while (skip := tail.find(MARKER, skip + 1)) >= 0:
+            frame = self._frame(start + skip, 0)
+            # A close frame that somebody stored as a value tells of another place as durable.
+            if frame and frame.kind == "close" and frame.end == self.size and frame.durable == frame.at:
+                return frame
+        return None
+
+    def listed(self, closing: Frame) -> list[Frame] | None:
+        """The frames of values and failures by the index; None if it does not tell them all."""
+        total, at, batches = closing.head.get("total"), closing.head.get("index"), []
+        limit = closing.at
+        while at is not None:
+            index = self._frame(at, 0) if isinstance(at, int) and self.begin <= at < limit else None
+            if index is None or index.kind != "index" or len(index.table) != 1:
+                return None
+            try:
+                blob = index.blob(0)
+            except Broken:
+                return None
+            batches.append(self._copies(blob, at))
+            limit, at = at, index.head.get("previous")
+        frames = [frame for batch in reversed(batches) for frame in batch]
+        rows = {kind: sum(frame.n for frame in frames if frame.kind == kind) for kind in ("values", "failures")}
+        return frames if isinstance(total, dict) and rows == {kind: total.get(kind) for kind in rows} else None
+
+    def _copies(self, blob: bytes, limit: int) -> list[Frame]:
+        """The frames that an index lists, as far as it is sound."""
+        frames, at = [], 0
+        while at + OFFSET.size + FIXED.size <= len(blob):
+            (offset,) = OFFSET.unpack_from(blob, at)
+            start = at + OFFSET.size
+            length = FIXED.size + padded(FIXED.unpack_from(blob, start)[1])
+            frame = self._frame(offset, 0, blob[start : start + length])
+            if frame is None or frame.end > limit:
+                break
+            frames.append(frame)
+            at = start + length
+        return frames
+
+
+def fill(wanted: Iterable[tuple[Frame, int, memoryview]]) -> None:
+    """Read blobs (of a frame, by place) to where they belong, and verify them; raises Broken."""
+    jobs = [(frame, place, *frame.blob_at(place), room) for frame, place, room in wanted]
+    asked, behind = 0, 0
+    for frame, place, at, length, room in jobs:
+        while asked < len(jobs) and behind < AHEAD:
+            soon = jobs[asked]
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(soon[0].source.file, soon[2], soon[3], os.POSIX_FADV_WILLNEED)
+            asked, behind = asked + 1, behind + soon[3]
+        got = os.preadv(frame.source.file, [room], at)
+        while 0 < got < length:
+            more = os.preadv(frame.source.file, [room[got:]], at + got)
+            got = got + more if more else -1
+        if got != length or zlib.crc32(room) != frame.table["crc"][place]:
+            raise Broken(Damage(frame.source.path, at, at + padded(length)), torn=True)
+        behind -= length

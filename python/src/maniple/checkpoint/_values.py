@@ -1,0 +1,112 @@
+"""MessagePack to Python values, by `docs/values.md`. It knows nothing of files and frames.
+
+Invariant: what a blob holds is given back as what it was, or not at all.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import numpy
+
+TUPLE, INTEGER, PICKLE, ARRAY, SERIES = 1, 2, 3, 4, 5
+OPTIONS = {"strict_map_key": False, "unicode_errors": "surrogateescape"}
+
+
+@dataclass(frozen=True)
+class Pickled:
+    """An object that is not unpickled: what `unpickle=False` gives in its place.
+
+    Attributes
+    ----------
+    data
+        The pickle; `pickle.loads(data)` makes the object of it.
+    """
+
+    data: bytes
+
+
+class Malformed(ValueError):
+    """Not the MessagePack that is said to be there."""
+
+
+class Decoder:
+    """Makes values of MessagePack.
+
+    Parameters
+    ----------
+    unpickle
+        Whether extension 3 becomes the object, rather than :class:`Pickled`.
+    """
+
+    def __init__(self, unpickle: bool) -> None:
+        self.unpickle = unpickle
+
+    def items(self, blob: bytes, count: int | None, *, keys: bool = False) -> list[Any]:
+        """So many values, one behind the other; arrays are tuples in keys. Raises Malformed."""
+        unpacker = msgpack.Unpacker(
+            use_list=not keys, ext_hook=self.extension, max_buffer_size=len(blob) + 1, **OPTIONS
+        )
+        unpacker.feed(blob)
+        try:
+            items = list(unpacker)
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+            raise Malformed from error
+        if count not in (None, len(items)) or unpacker.tell() != len(blob):
+            raise Malformed
+        return items
+
+    def extension(self, code: int, data: bytes) -> Any:
+        """What an extension type stands for; one that is not of ours stays what it is."""
+        if code == PICKLE:
+            return self._object(data) if self.unpickle else Pickled(data)
+        try:
+            return self._native(code, data)
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+            return msgpack.ExtType(code, data)
+
+    def _native(self, code: int, data: bytes) -> Any:
+        if code == INTEGER:
+            return int.from_bytes(data, "little", signed=True)
+        if code not in (TUPLE, ARRAY, SERIES):
+            return msgpack.ExtType(code, data)
+        held = msgpack.unpackb(data, ext_hook=self.extension, **OPTIONS)
+        if type(held) is not list:
+            raise Malformed
+        if code == TUPLE:
+            return tuple(held)
+        if code == SERIES:
+            name, labels, values = held
+            return importlib.import_module("pandas").Series(values, index=labels, name=name)
+        dtype, shape, elements = held
+        if numpy.dtype(dtype).kind not in "biufc":
+            raise Malformed
+        return numpy.frombuffer(bytearray(elements), dtype).reshape(shape)
+
+    @staticmethod
+    def _object(data: bytes) -> Any:
+        try:
+            return importlib.import_module("pickle").loads(data)
+        except Exception as error:
+            raise NotUnpickled(f"{type(error).__name__}: {error}") from error
+
+
+class NotUnpickled(Exception):
+    """An object is sound, and cannot be made here: mostly, its module is missing."""
+
+
+def count(blob: bytes) -> int:
+    """How many values a blob holds, without making them; raises Malformed."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(blob) + 1)
+    unpacker.feed(blob)
+    held = 0
+    try:
+        while unpacker.tell() < len(blob):
+            unpacker.skip()
+            held += 1
+    except (ValueError, msgpack.UnpackException) as error:
+        raise Malformed from error
+    return held

@@ -1,0 +1,38 @@
+"""The examples of `docs/python.md` print what they say: after each, its lines `# ...` are the output."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from encoder import Encoder
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+ROWS: dict[Any, Any] = {
+    (20240102, "000001"): [10.0, 100, None],
+    (20240102, "600000"): [40.0, 400, 0.5],
+    (20240103, "000001"): [11.0, 110, 0.25],
+    (20240103, "600000"): [41.0, 500, 0.5],
+    (20240104, "000001"): [12.0, 120, 0.25],
+    (20240104, "600000"): [42.0, 600, 0.5],
+}
+
+
+def test_the_examples_print_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"columns": ["close", "volume", "mom20"], "key_columns": ["date", "code"]}
+    with Encoder(tmp_path / "factors.checkpoint", **names) as file:
+        file.rows(ROWS)
+        file.failures({(20240105, "000666"): {}})
+        file.close(failed=1)
+    examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(examples) >= 10
+    scope: dict[str, Any] = {}
+    for example in examples:
+        exec(example, scope)
+        said = "".join(f"{line[2:]}\n" for line in example.splitlines() if line.startswith("# "))
+        assert capsys.readouterr().out == said
