@@ -59,7 +59,7 @@ def test_a_text_whose_words_are_not_in_order_is_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        {"types": "f"},
+        {"types": "f", "row": None},
         {"types": "ff", "row": "dict", "names": ["a", "a"]},
         {"types": "ff", "row": "dict", "names": ["a"]},
         {"types": "ff", "row": "scalar"},

@@ -156,5 +156,5 @@ def _check(frame: Frame, decoder: Decoder, *, wholly: bool) -> None:
     elif frame.kind not in ("index", "close") and frame.head.get("optional") is not True:
         raise frame.newer() if frame.kind else frame.broken()
     elif wholly:
-        for place in range(len(frame.table)):
+        for place in range(frame.blobs):
             frame.blob(place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import operator
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ._source import CheckpointError, Frame
 from ._values import Decoder, Malformed, NotUnpickled, count
 
 ROWS = ("scalar", "list", "tuple", "dict", "array", "series")
+NAMED = ("dict", "series")
 SIZES = {"f": 8, "i": 8, "t": 4}
 COLUMN_LIMIT = 1 << 16
 SIZE_LIMIT = 1 << 31
@@ -47,7 +48,7 @@ class Part:
 
     blobs = 1
 
-    def __init__(self, frame: Frame, what: str, first: int, decoder: Decoder, *, zstd: bool) -> None:
+    def __init__(self, frame: Frame, what: str, first: int, decoder: Decoder, *, zstd: bool = False) -> None:
         self.names: list[str] = []
         self.frame, self.what, self.first, self.decoder, self.zstd = frame, what, first, decoder, zstd
 
@@ -161,46 +162,58 @@ def element(row: Any, field: Field, number: int) -> Any:
     return elements[place]
 
 
+def _told(prefix: str) -> Callable[[dict[str, Any]], tuple[Any, Any, Any]]:
+    types, row, names = (prefix + name for name in ("types", "row", "names"))
+    return lambda head: (head.get(types), head.get(row), head.get(names))
+
+
+TOLD, TOLD_OF_KEYS = _told(""), _told("key_")
+
+
+class Layout(NamedTuple):
+    """What a head tells of columns: `hidden` of them come before those that a user sees."""
+
+    names: list[str]
+    hidden: int
+    width: int
+    places: list[int]
+    """Where the blobs of each column begin among those of the part; the last one is how many there are."""
+
+
+@lru_cache(maxsize=64)
+def _layout(types: str, row: str, names: tuple[str, ...]) -> Layout:
+    """The layout, the same for many frames; raises KeyError for a newer one, ValueError if it breaks the rules."""
+    if not isinstance(types, str) or not isinstance(row, str):
+        raise ValueError
+    if row not in ROWS or set(types) - set("fitm"):
+        raise KeyError
+    hidden = int(row == "series")
+    width = len(types) - hidden
+    is_scalar, is_uniform = types in ("f", "i", "t"), types[hidden:] in ("", "f" * width, "i" * width)
+    if (
+        not 1 <= len(types) <= COLUMN_LIMIT
+        or (row == "scalar" and not is_scalar)
+        or (row in ("array", "series") and not is_uniform)
+        or (row in NAMED and (len(names) != width or len(set(names)) != width or set(map(type, names)) - {str}))
+    ):
+        raise ValueError
+    return Layout(list(names), hidden, width, list(accumulate((1 + (one == "t") for one in types), initial=0)))
+
+
 class Columns(Part):
     """Layout `columns`: a blob, or two, for each column."""
 
-    def __init__(self, frame: Frame, what: str, first: int, decoder: Decoder, *, zstd: bool) -> None:
+    def __init__(self, frame: Frame, what: str, first: int, decoder: Decoder, *, zstd: bool = False) -> None:
         super().__init__(frame, what, first, decoder, zstd=zstd)
-        prefix = "key_" if what == "keys" else ""
-        types, row, names = (frame.head.get(prefix + name, "") for name in ("types", "row", "names"))
-        if not isinstance(types, str) or not isinstance(row, str) or not 1 <= len(types) <= COLUMN_LIMIT:
-            raise frame.broken()
-        if row not in ROWS or set(types) - set("fitm"):
-            raise frame.newer()
-        self.types, self.row, self.hidden = types, row, int(row == "series")
-        self.width = len(types) - self.hidden
-        if row in ("dict", "series"):
-            if not isinstance(names, list) or set(map(type, names)) - {str} or len(names) != self.width:
-                raise frame.broken()
-            self.names = names
-        uniform = types[self.hidden :] in ("", "f" * self.width, "i" * self.width)
-        scalar = types in ("f", "i", "t")
-        if (row in ("array", "series") and not uniform) or (row == "scalar" and not scalar):
-            raise frame.broken()
-        if len(set(self.names)) != len(self.names):
-            raise frame.broken()
-        self.places = _places(types)
-        self.blobs = self.places[-1]
-        self._check_lengths()
-
-    def _check_lengths(self) -> None:
-        lengths = self.frame.table["length"][self.first :]
-        if len(lengths) < self.blobs:
-            raise self.frame.broken()
-        if self.zstd:
-            return
-        if self.blobs == len(self.types) and "m" not in self.types:
-            sound = bool((lengths[: self.blobs] == 8 * self.frame.n).all())
-        else:
-            told = zip(self.types, self.places)
-            sound = all(lengths[place] == SIZES[letter] * self.frame.n for letter, place in told if letter != "m")
-        if not sound:
-            raise self.frame.broken()
+        types, row, names = (TOLD if what != "keys" else TOLD_OF_KEYS)(frame.head)
+        try:
+            held = _layout(types, row, tuple(names or ()) if row in NAMED else ())
+        except KeyError:
+            raise frame.newer() from None
+        except (ValueError, TypeError) as error:
+            raise frame.broken() from error
+        self.types, self.row, self.names, self.places = types, row, held.names, held.places
+        self.hidden, self.width, self.blobs = held.hidden, held.width, held.places[-1]
 
     def place(self, field: Field) -> int:
         """Which column that is; raises Lacking."""
@@ -214,11 +227,8 @@ class Columns(Part):
     def direct(self, field: Field) -> tuple[str, int] | None:
         """See Part."""
         place = self.place(field)
-        return (
-            (self.types[place], self.first + self.places[place])
-            if self.types[place] in "fi" and not self.zstd
-            else None
-        )
+        is_direct = self.types[place] in "fi" and not self.zstd
+        return (self.types[place], self.first + self.places[place]) if is_direct else None
 
     def odd(self, names: Sequence[str]) -> Lacking | None:
         """See Part."""
@@ -270,29 +280,25 @@ class Columns(Part):
                 self._column(number)
 
 
-@lru_cache(maxsize=64)
-def _places(types: str) -> list[int]:
-    """Where the blobs of each column begin among those of the part, and how many they are."""
-    return list(accumulate((1 + (letter == "t") for letter in types), initial=0))
+LAYOUTS: dict[str, Callable[..., Part]] = {"msgpack": Packed, "columns": Columns}
+LAYOUTS |= {f"{name}+zstd": partial(kind, zstd=True) for name, kind in LAYOUTS.items()}
 
 
 def part(frame: Frame, what: str, first: int, decoder: Decoder) -> Part:
     """The part of that name; raises Broken, or CheckpointError for what only a newer version reads."""
-    told = frame.head.get(what)
-    if not isinstance(told, str):
+    layout = frame.head.get(what)
+    if not isinstance(layout, str):
         raise frame.broken()
-    layout, _, packing = told.partition("+")
-    kinds: dict[str, Callable[..., Part]] = {"msgpack": Packed, "columns": Columns}
-    if layout not in kinds or packing not in ("", "zstd") or (what == "stories" and layout != "msgpack"):
+    if layout not in LAYOUTS or (what == "stories" and not layout.startswith("msgpack")):
         raise frame.newer()
-    return kinds[layout](frame, what, first, decoder, zstd=packing == "zstd")
+    return LAYOUTS[layout](frame, what, first, decoder)
 
 
 def parts(frame: Frame, decoder: Decoder) -> tuple[Part, Part]:
     """The keys of a frame, and its values or stories; raises Broken, or CheckpointError."""
     keys = part(frame, "keys", 0, decoder)
     rest = part(frame, "values" if frame.kind == "values" else "stories", keys.blobs, decoder)
-    if not frame.n or keys.blobs + rest.blobs != len(frame.table):
+    if not frame.n or keys.blobs + rest.blobs != frame.blobs:
         raise frame.broken()
     return keys, rest
 

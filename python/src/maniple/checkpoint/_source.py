@@ -14,7 +14,8 @@ import os
 import struct
 import weakref
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import msgpack
@@ -25,12 +26,16 @@ MARKER = b"MNPF"
 START = struct.Struct("<8sHHIII")
 FIXED = struct.Struct("<4sIQQQII")
 BLOB = numpy.dtype([("length", "<u8"), ("crc", "<u4")])
+PADDING = numpy.uint64(2**64 - 8)
 OFFSET = struct.Struct("<Q")
 HEAD_LIMIT = 16 << 20
 CLOSE_LIMIT = 1 << 16
 STRETCH = 1 << 20
 AHEAD = 8 << 20
 """Bytes that the disk is asked for before they are read: blobs of one column are scattered over the file."""
+THREADS = 4
+WORTH_A_THREAD = 1 << 20
+"""Bytes for which it is worth to start one."""
 
 
 class CheckpointError(ValueError):
@@ -68,7 +73,7 @@ def padded(length: int) -> int:
 class Frame:
     """A frame whose head is sound; the body is not looked at."""
 
-    __slots__ = ("_ends", "_table", "at", "body", "durable", "end", "head", "kind", "sequence", "source")
+    __slots__ = ("_blobs", "at", "body", "durable", "end", "head", "kind", "sequence", "source")
 
     def __init__(self, source: Source, at: int, fixed: tuple[Any, ...], head: dict[str, Any]) -> None:
         _, length, body_len, self.sequence, self.durable, _, _ = fixed
@@ -76,7 +81,7 @@ class Frame:
         self.body: int = at + FIXED.size + padded(length)
         self.end: int = self.body + body_len
         self.kind: str = head.get("kind", "")
-        self._table: numpy.ndarray[Any, Any] | None = None
+        self._blobs: tuple[Any, Any, Any] | None = None
 
     @property
     def n(self) -> int:
@@ -85,30 +90,38 @@ class Frame:
         return n if isinstance(n, int) and n > 0 else 0
 
     @property
-    def table(self) -> numpy.ndarray[Any, Any]:
-        """The lengths and checksums of its blobs."""
-        if self._table is None:
+    def blobs(self) -> int:
+        """How many blobs it has."""
+        return len(self._table()[0])
+
+    def _table(self) -> tuple[Any, Any, Any]:
+        """The lengths of its blobs, their checksums, and where each ends within the body."""
+        if self._blobs is None:
             try:
-                self._table = numpy.frombuffer(self.head["blobs"], BLOB)
-                self._ends = numpy.cumsum((self._table["length"] + 7) & ~numpy.uint64(7))
+                table = numpy.frombuffer(self.head["blobs"], BLOB)
             except (KeyError, TypeError, ValueError) as error:
                 raise self.broken() from error
-            # Each of them, since sums of hostile lengths wrap around.
-            room = self.end - self.body
-            if (self._table["length"] > room).any() or (self._ends[-1] if len(self._ends) else 0) != room:
+            lengths, room = table["length"], self.end - self.body
+            ends = ((lengths + 7) & PADDING).cumsum()
+            if (ends[-1] if len(ends) else 0) != room:
                 raise self.broken()
-        return self._table
+            self._blobs = lengths, table["crc"], ends
+        return self._blobs
 
-    def blob_at(self, place: int) -> tuple[int, int]:
-        """Where a blob lies in the file, and its length without padding."""
-        length = int(self.table["length"][place])
-        return self.body + int(self._ends[place]) - padded(length), length
+    def blob_at(self, place: int) -> tuple[int, int, int]:
+        """Where a blob lies in the file, its length without padding, and its checksum."""
+        lengths, crcs, ends = self._table()
+        length = int(lengths[place])
+        at = self.body + int(ends[place]) - padded(length)
+        if not self.body <= at <= self.end - padded(length):  # the sum of hostile lengths wrapped around
+            raise self.broken()
+        return at, length, int(crcs[place])
 
     def blob(self, place: int) -> bytes:
         """A blob whose checksum is right; raises Broken."""
-        at, length = self.blob_at(place)
+        at, length, crc = self.blob_at(place)
         data = self.source.read(at, padded(length))
-        if len(data) != padded(length) or zlib.crc32(data) != self.table["crc"][place]:
+        if len(data) != padded(length) or zlib.crc32(data) != crc:
             raise Broken(Damage(self.source.path, at, at + padded(length)), torn=True)
         return data[:length] if len(data) > length else data
 
@@ -229,7 +242,7 @@ class Source:
         limit = closing.at
         while at is not None:
             index = self._frame(at, 0) if isinstance(at, int) and self.begin <= at < limit else None
-            if index is None or index.kind != "index" or len(index.table) != 1:
+            if index is None or index.kind != "index" or index.blobs != 1:
                 return None
             try:
                 blob = index.blob(0)
@@ -256,20 +269,35 @@ class Source:
         return frames
 
 
+Job = tuple[Frame, memoryview, int, int, int]
+
+
 def fill(wanted: Iterable[tuple[Frame, int, memoryview]]) -> None:
     """Read blobs (of a frame, by place) to where they belong, and verify them; raises Broken."""
-    jobs = [(frame, place, *frame.blob_at(place), room) for frame, place, room in wanted]
+    jobs = [(frame, room, *frame.blob_at(place)) for frame, place, room in wanted]
+    size = sum(length for _, _, _, length, _ in jobs)
+    threads = min(os.cpu_count() or 1, THREADS, size // WORTH_A_THREAD)
+    if threads > 1:  # reading and CRC-32 let go of the interpreter's lock
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(_fill, [jobs[thread::threads] for thread in range(threads)]))
+    else:
+        _fill(jobs)
+
+
+def _fill(jobs: Sequence[Job]) -> None:
     asked, behind = 0, 0
-    for frame, place, at, length, room in jobs:
+    for frame, room, at, length, crc in jobs:
+        if length != len(room):
+            raise frame.broken()
         while asked < len(jobs) and behind < AHEAD:
-            soon = jobs[asked]
+            soon, _, start, size, _ = jobs[asked]
             if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(soon[0].source.file, soon[2], soon[3], os.POSIX_FADV_WILLNEED)
-            asked, behind = asked + 1, behind + soon[3]
+                os.posix_fadvise(soon.source.file, start, size, os.POSIX_FADV_WILLNEED)
+            asked, behind = asked + 1, behind + size
         got = os.preadv(frame.source.file, [room], at)
         while 0 < got < length:
             more = os.preadv(frame.source.file, [room[got:]], at + got)
             got = got + more if more else -1
-        if got != length or zlib.crc32(room) != frame.table["crc"][place]:
+        if got != length or zlib.crc32(room) != crc:
             raise Broken(Damage(frame.source.path, at, at + padded(length)), torn=True)
         behind -= length
