@@ -15,14 +15,21 @@ pub const FLOAT64: u8 = 0xcb;
 pub struct Malformed;
 
 /// Length in bytes of the first value in `bytes`.
+#[inline]
 pub fn value_len(bytes: &[u8]) -> Result<usize, Malformed> {
     let (head, children) = step(bytes)?;
-    if children == 0 {
-        return Ok(head);
+    let mut at = head;
+    for _ in 0..children {
+        let (len, grandchildren) = step(&bytes[at..])?;
+        if grandchildren > 0 {
+            return nested_len(bytes, head, children);
+        }
+        at += len;
     }
-    nested_len(bytes, head, children)
+    Ok(at)
 }
 
+/// The same for what has more than one level, which needs memory.
 fn nested_len(bytes: &[u8], head: usize, children: u64) -> Result<usize, Malformed> {
     let mut at = head;
     let mut open = vec![children];
@@ -44,37 +51,60 @@ fn nested_len(bytes: &[u8], head: usize, children: u64) -> Result<usize, Malform
     Ok(at)
 }
 
+/// Of each marker that says it alone: bytes of the value without its children, and how many children. (0, 0) for the
+/// others. A table, because this is asked several times for every key and every value that passes.
+static HEADS: [(u8, u8); 256] = heads();
+
+const fn heads() -> [(u8, u8); 256] {
+    let mut heads = [(0, 0); 256];
+    let mut marker = 0;
+    while marker < 256 {
+        heads[marker] = match marker as u8 {
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => (1, 0),
+            map @ 0x80..=0x8f => (1, 2 * (map & 0x0f)),
+            array @ 0x90..=0x9f => (1, array & 0x0f),
+            text @ 0xa0..=0xbf => (1 + (text & 0x1f), 0),
+            0xcc | 0xd0 => (2, 0),
+            0xcd | 0xd1 | 0xd4 => (3, 0),
+            0xd5 => (4, 0),
+            0xca | 0xce | 0xd2 => (5, 0),
+            0xd6 => (6, 0),
+            0xcb | 0xcf | 0xd3 => (9, 0),
+            0xd7 => (10, 0),
+            0xd8 => (18, 0),
+            0xc1 | 0xc4..=0xc9 | 0xd9..=0xdf => (0, 0),
+        };
+        marker += 1;
+    }
+    heads
+}
+
 /// (bytes of the first value without its children, number of children)
 #[inline]
 fn step(bytes: &[u8]) -> Result<(usize, u64), Malformed> {
     let &marker = bytes.first().ok_or(Malformed)?;
-    let (len, children) = match marker {
-        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => (1, 0),
-        0x80..=0x8f => (1, 2 * u64::from(marker & 0x0f)),
-        0x90..=0x9f => (1, u64::from(marker & 0x0f)),
-        0xa0..=0xbf => (1 + usize::from(marker & 0x1f), 0),
-        0xc1 => return Err(Malformed),
+    let (len, children) = match HEADS[usize::from(marker)] {
+        (0, _) => sized(bytes, marker)?,
+        (len, children) => (usize::from(len), u64::from(children)),
+    };
+    if len > bytes.len() { Err(Malformed) } else { Ok((len, children)) }
+}
+
+/// The same for markers with a length or a count behind them.
+fn sized(bytes: &[u8], marker: u8) -> Result<(usize, u64), Malformed> {
+    Ok(match marker {
         0xc4 | 0xd9 => (2 + be(bytes, 1)? as usize, 0),
         0xc5 | 0xda => (3 + be(bytes, 2)? as usize, 0),
         0xc6 | 0xdb => (5 + be(bytes, 4)? as usize, 0),
         0xc7 => (3 + be(bytes, 1)? as usize, 0),
         0xc8 => (4 + be(bytes, 2)? as usize, 0),
         0xc9 => (6 + be(bytes, 4)? as usize, 0),
-        0xcc | 0xd0 => (2, 0),
-        0xcd | 0xd1 => (3, 0),
-        0xca | 0xce | 0xd2 => (5, 0),
-        0xcb | 0xcf | 0xd3 => (9, 0),
-        0xd4 => (3, 0),
-        0xd5 => (4, 0),
-        0xd6 => (6, 0),
-        0xd7 => (10, 0),
-        0xd8 => (18, 0),
         0xdc => (3, be(bytes, 2)?),
         0xdd => (5, be(bytes, 4)?),
         0xde => (3, 2 * be(bytes, 2)?),
         0xdf => (5, 2 * be(bytes, 4)?),
-    };
-    if len > bytes.len() { Err(Malformed) } else { Ok((len, children)) }
+        _ => return Err(Malformed),
+    })
 }
 
 /// The big-endian number of `width` bytes behind the marker.
