@@ -15,9 +15,8 @@ use std::{
 
 use bytes::Bytes;
 use shared::{
-    id::{Attempt, TaskIndex, TaskRange, push_task},
+    id::Attempt,
     job::{Existing, JobSpec},
-    msgpack,
     outcome::Failure,
     tasks::TaskList,
     wire::client::{StopCause, Stopped, Summary},
@@ -25,7 +24,7 @@ use shared::{
 
 use crate::{
     checkpoint::{CheckpointError, CheckpointFile, Recorded, Terms},
-    core::ticket::Ticket,
+    core::{task_set::TaskSet, ticket::Ticket},
     shelf::{replace, write_durably},
 };
 
@@ -74,7 +73,7 @@ pub enum Answer {
     /// There is a checkpoint: work can begin after a scan, when all tasks are known.
     NeedsTasks,
     /// The scan: tasks that have a value already.
-    Scanned(Vec<TaskRange>),
+    Scanned(TaskSet),
     /// All keys are durable.
     Stored,
     /// Something for the user to read.
@@ -214,19 +213,13 @@ impl<A: FnMut(Answer)> Writer<A> {
 
     fn scan(&mut self, tasks: &RwLock<TaskList>) {
         let tasks = tasks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut has_value = vec![false; tasks.len() as usize];
-        let opened = self.open(&mut |recorded, keys, _| {
-            for key in msgpack::values(keys).map_while(Result::ok) {
-                if let Some(task) = tasks.find(key) {
-                    has_value[task.0 as usize] = recorded == Recorded::Values;
-                }
-            }
+        let mut values = TaskSet::below(tasks.len());
+        let opened = self.open(&mut |recorded, keys, _| match recorded {
+            Recorded::Values => tasks.find_all(keys, |task| values.insert(task)),
+            // A failure, before or after, does not hide a value.
+            Recorded::Failures => {}
         });
         if opened {
-            let mut values = Vec::new();
-            for (task, _) in has_value.iter().enumerate().filter(|(_, has_value)| **has_value) {
-                push_task(&mut values, TaskIndex(task as u32));
-            }
             (self.answer)(Answer::Scanned(values));
         }
     }
@@ -329,4 +322,55 @@ fn keep_end(dir: &std::path::Path, summary: &Summary) -> std::io::Result<()> {
         std::io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        id::TaskRange,
+        job::{CheckpointSpec, CommandSpec, Limits, Work},
+        outcome::Cause,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_failure_does_not_hide_a_value() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("c.checkpoint");
+        let work = Work::Command(CommandSpec { argv: vec!["true".into()], fields: vec![], cwd: "/".into() });
+        let existing = Existing::Resume;
+        let (mut file, _) =
+            CheckpointFile::open(&path, &work.identity(), existing, &mut |_, _, _| {}).expect("new");
+        let failure = Failure {
+            cause: Cause::Signal(11),
+            message: String::new(),
+            traceback: String::new(),
+            stdout: String::new(),
+            stderr: String::new(),
+            host: String::new(),
+            pid: 1,
+            attempt: Attempt::FIRST,
+        };
+        file.push_failure(&[1], &failure).expect("sound");
+        file.push_values(&[1, 2], &[7, 7], 2, &[]).expect("sound");
+        file.push_failure(&[2], &failure).expect("sound");
+        file.push_failure(&[3], &failure).expect("sound");
+        file.close().expect("a disk");
+        let spec = JobSpec {
+            id: shared::id::JobId(1),
+            work,
+            limits: Limits::default(),
+            checkpoint: Some(CheckpointSpec { path, existing, flush: Duration::ZERO }),
+            batch_size: None,
+            wants_results: false,
+            detached: false,
+        };
+        let mut answers = Vec::new();
+        let mut tasks = TaskList::new();
+        tasks.extend(&[3, 2, 1]).expect("well formed");
+        Writer::new(spec, None, |answer| answers.push(answer)).scan(&RwLock::new(tasks));
+        let [Answer::Scanned(values)] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!(values.ranges().collect::<Vec<_>>(), [TaskRange::new(1, 3)]);
+    }
 }

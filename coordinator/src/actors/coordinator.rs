@@ -31,7 +31,7 @@ use crate::{
         session::{Out, Outbox, Session},
     },
     config::Config,
-    core::{Core, event::Event},
+    core::{Core, event::Event, task_set::TaskSet},
     shelf::Shelf,
     writer::Answer,
 };
@@ -157,7 +157,7 @@ impl Coordinator {
     fn answered(&mut self, id: JobId, answer: Answer) {
         let Some(desk) = self.desks.get_mut(&id) else { return };
         match answer {
-            Answer::Opened => self.opened(id, Vec::new()),
+            Answer::Opened => self.opened(id, TaskSet::default()),
             Answer::NeedsTasks if desk.complete => desk.scan(),
             Answer::NeedsTasks => desk.opening = Opening::NeedsTasks,
             Answer::Scanned(values) => self.opened(id, values),
@@ -173,7 +173,7 @@ impl Coordinator {
     }
 
     /// The checkpoint is open and its values are known: the core can have the job.
-    fn opened(&mut self, job: JobId, skipped: Vec<TaskRange>) {
+    fn opened(&mut self, job: JobId, skipped: TaskSet) {
         // A restart goes on from the new file instead of setting it aside, too.
         if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
             stored.spec.resume_from_now_on();
@@ -181,7 +181,7 @@ impl Coordinator {
         let Some(desk) = self.desks.get_mut(&job) else { return };
         desk.opening = Opening::Open;
         let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
-        let (count, bytes) = (desk.tasks().len(), desk.tasks().all_keys().len() as u64);
+        let (count, bytes) = (desk.tasks().len(), desk.tasks().key_bytes());
         self.on(Event::JobOpened { job, limits, batch_size });
         self.on(Event::TasksAdded { job, count, bytes, skipped });
         if complete {

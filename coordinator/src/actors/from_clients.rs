@@ -9,7 +9,7 @@ use shared::{
 
 use crate::{
     actors::{coordinator::Coordinator, desk::Opening, said::SessionId, session::Out},
-    core::event::Event,
+    core::{event::Event, task_set::TaskSet},
     shelf::Stored,
     writer::Order,
 };
@@ -70,7 +70,7 @@ impl Coordinator {
                 job: id,
                 count: new.len(),
                 bytes: keys.len() as u64,
-                skipped: Vec::new(),
+                skipped: TaskSet::default(),
             });
         }
     }

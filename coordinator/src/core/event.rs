@@ -1,6 +1,6 @@
 //! Everything that can happen to a coordinator.
 
-use crate::core::ticket::Ticket;
+use crate::core::{task_set::TaskSet, ticket::Ticket};
 use shared::{
     id::{BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
     job::Limits,
@@ -28,8 +28,8 @@ pub enum Event {
         count: u32,
         /// Bytes of their keys together.
         bytes: u64,
-        /// Those of the job's tasks of which the checkpoint holds a value already.
-        skipped: Vec<TaskRange>,
+        /// Those of them, by their place in the job, of which the checkpoint holds a value already.
+        skipped: TaskSet,
     },
     /// All tasks of a job are known.
     TasksComplete(JobId),

@@ -16,6 +16,7 @@ use crate::core::{
     pace::Pace,
     retry::{Tries, Verdict},
     table::{State, Table},
+    task_set::TaskSet,
     ticket::Tickets,
 };
 
@@ -81,10 +82,11 @@ impl Job {
     }
 
     /// The checkpoint has these already.
-    pub fn skip(&mut self, tasks: &[TaskRange]) {
-        let open = self.table.still_open(tasks);
-        self.table.settle(&open, State::Done);
-        self.skipped += u64::from(count(&open));
+    pub fn skip(&mut self, tasks: &TaskSet) {
+        for range in tasks.ranges() {
+            self.table.settle(&[range], State::Done);
+            self.skipped += u64::from(range.len());
+        }
     }
 
     /// Takes the outcomes of a report that count; the first outcome of a task wins.

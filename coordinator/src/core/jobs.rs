@@ -19,6 +19,7 @@ use crate::core::{
     job::{Job, Phase},
     lease::Lease,
     retry::Verdict,
+    task_set::TaskSet,
     ticket::Ticket,
 };
 
@@ -30,7 +31,7 @@ impl Core {
         });
     }
 
-    pub(super) fn tasks_added(&mut self, job: JobId, count: u32, bytes: u64, skipped: &[TaskRange]) {
+    pub(super) fn tasks_added(&mut self, job: JobId, count: u32, bytes: u64, skipped: &TaskSet) {
         if let Some(job) = self.jobs.get_mut(&job) {
             job.table.add(count);
             job.pace.keys_known(count, bytes);

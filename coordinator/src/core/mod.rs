@@ -17,6 +17,7 @@ pub mod pace;
 mod place;
 mod retry;
 mod table;
+pub mod task_set;
 pub mod ticket;
 mod workers;
 

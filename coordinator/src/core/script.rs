@@ -16,6 +16,7 @@ use super::{
     Core,
     effect::{Effect, Effects, Record},
     event::{Event, Reported},
+    task_set::TaskSet,
     ticket::Ticket,
 };
 
@@ -116,7 +117,12 @@ impl Script {
 
     pub fn submit_with(&mut self, tasks: u32, limits: Limits, batch_size: Option<u32>) -> &mut Script {
         self.on(Event::JobOpened { job: JOB, limits, batch_size });
-        self.on(Event::TasksAdded { job: JOB, count: tasks, bytes: u64::from(tasks) * 8, skipped: vec![] });
+        self.on(Event::TasksAdded {
+            job: JOB,
+            count: tasks,
+            bytes: u64::from(tasks) * 8,
+            skipped: TaskSet::default(),
+        });
         self.on(Event::TasksComplete(JOB))
     }
 

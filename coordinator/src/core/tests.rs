@@ -51,7 +51,7 @@ fn a_job_without_tasks_ends_at_once() {
 fn tasks_in_the_checkpoint_are_not_leased() {
     let mut script = Script::new();
     script.on(Event::JobOpened { job: JOB, limits: Limits::default(), batch_size: Some(10) });
-    let skipped = vec![range(0, 3), range(5, 9)];
+    let skipped = [range(0, 3), range(5, 9)].into_iter().collect();
     script.on(Event::TasksAdded { job: JOB, count: 10, bytes: 10, skipped });
     script.on(Event::TasksComplete(JOB)).join(1, 1);
     assert_eq!(script.held(1), [vec![range(3, 5), range(9, 10)]]);
