@@ -53,7 +53,12 @@ impl Table {
     /// So many more tasks wait.
     pub fn add(&mut self, count: u32) {
         let start = self.states.len() as u32;
-        self.states.resize(self.states.len() + count as usize, State::Waiting);
+        // By an eighth, not twice as much: most of what a long list does not fill would never be.
+        let len = self.states.len() + count as usize;
+        if len > self.states.capacity() {
+            self.states.reserve_exact(count as usize + self.states.len() / 8);
+        }
+        self.states.resize(len, State::Waiting);
         self.waiting += u64::from(count);
         let tasks = TaskRange::new(start, start + count);
         self.queue.push_back(Entry { tasks, losses: 0, alone: false });
@@ -89,19 +94,19 @@ impl Table {
             if !cut.tasks.is_empty() && (single || entry.losses != cut.losses) {
                 break;
             }
-            let first = entry.tasks.start;
-            let run = self.states[first as usize..entry.tasks.end as usize].iter();
+            let states = &self.states[entry.tasks.start as usize..entry.tasks.end as usize];
+            let over = states.iter().take_while(|state| **state != State::Waiting).count();
             let most = if single { 1 } else { left };
-            let run = run.take(most as usize).take_while(|state| **state == State::Waiting).count() as u32;
+            let run = states[over..].iter().take(most as usize);
+            let run = run.take_while(|state| **state == State::Waiting).count() as u32;
+            entry.tasks.start += over as u32;
             cut.losses = entry.losses;
             if run > 0 {
                 let (taken, rest) = entry.tasks.split(run);
-                self.states[first as usize..taken.end as usize].fill(State::Leased);
+                self.states[taken.start as usize..taken.end as usize].fill(State::Leased);
                 entry.tasks = rest;
                 push_range(&mut cut.tasks, taken);
                 left = if single { 0 } else { left - run };
-            } else {
-                entry.tasks.start += 1;
             }
             if entry.tasks.is_empty() {
                 self.queue.pop_front();
