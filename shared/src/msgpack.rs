@@ -160,6 +160,31 @@ pub fn text(value: &[u8]) -> Option<&[u8]> {
     value.get(head..)
 }
 
+/// Type of an extension at the start of `bytes`, if one is there, length of its marker, and of its data.
+#[must_use]
+pub fn extension_header(bytes: &[u8]) -> Option<(i8, usize, usize)> {
+    let (width, len) = match *bytes.first()? {
+        marker @ 0xd4..=0xd8 => (0, 1 << (marker - 0xd4)),
+        marker @ 0xc7..=0xc9 => {
+            let width = 1 << (marker - 0xc7);
+            (width, usize::try_from(be(bytes, width).ok()?).ok()?)
+        }
+        _ => return None,
+    };
+    Some((*bytes.get(1 + width)? as i8, 2 + width, len))
+}
+
+/// Length and entry count of a map's marker at the start of `bytes`, if one is there.
+#[must_use]
+pub fn map_header(bytes: &[u8]) -> Option<(usize, u64)> {
+    match *bytes.first()? {
+        marker @ 0x80..=0x8f => Some((1, u64::from(marker & 0x0f))),
+        0xde => Some((3, be(bytes, 2).ok()?)),
+        0xdf => Some((5, be(bytes, 4).ok()?)),
+        _ => None,
+    }
+}
+
 /// Length and element count of an array's marker at the start of `bytes`, if one is there.
 #[must_use]
 pub fn array_header(bytes: &[u8]) -> Option<(usize, u64)> {

@@ -1,135 +1,143 @@
-//! Rows of numbers turned into columns of 8-byte numbers, and back.
+//! Rows written as columns, after a [`Plan`].
 //!
-//! Rows are MessagePack values one behind the other. Turning takes one pass and gives up at the first row that does
-//! not fit, so that nothing is ever narrowed or padded.
-//! Invariant: [`rows`] of what [`transpose`] made gives the same values (integers in their shortest form).
+//! Rows are gone over in groups of eight, so that the eight numbers which a group adds to a column fill a line of the
+//! processor's cache at once, however many columns there are.
+//! Invariant: the rows of a [`Table`](super::Table) read from what is written here are the same bytes.
 
-use super::layout::{ColumnType, RowKind};
-pub use super::layout::{Schema, WIDTH_LIMIT};
-use crate::msgpack::{FLOAT64, array_header};
+use super::{
+    item::integer,
+    layout::ColumnType,
+    plan::{Known, Plan, walk},
+};
+use crate::msgpack;
 
-/// Appends the columns of `count` rows to `out`, one behind the other, `count * 8` bytes each.
-///
-/// `None`, and `out` as it was, if the rows are not numbers of one width with each column of one type.
-pub fn transpose(values: &[u8], count: u32, out: &mut Vec<u8>) -> Option<Schema> {
-    let schema = schema_of(values)?;
-    let count = count as usize;
-    let width = schema.types.len();
-    // Each number takes at least a byte, so this bounds what is allocated.
-    if count.checked_mul(width)? > values.len() {
-        return None;
-    }
-    let start = out.len();
-    out.resize(start + count * width * 8, 0);
-    let fits = match (&schema.types[..], schema.row) {
-        ([ColumnType::Float64], RowKind::Scalar) => one_float(values, 1, &mut out[start..]),
-        ([ColumnType::Float64], RowKind::List) => one_float(values, 2, &mut out[start..]),
-        _ => many(values, count, &schema, &mut out[start..]),
-    };
-    if fits.is_none() {
-        out.truncate(start);
-    }
-    fits.map(|()| schema)
+/// Numbers of a column that are written side by side.
+const GROUP: usize = 8;
+const PLANNED: &str = "a plan was made of these very rows";
+
+/// A number as it lies in a column.
+type Number = [u8; 8];
+
+/// The place of a column on the way there.
+enum Target<'a> {
+    Float64(&'a mut [Number]),
+    Int64(&'a mut [Number]),
+    Text,
+    Packed(&'a mut [u8]),
 }
 
-/// The schema that the first row asks for.
-fn schema_of(values: &[u8]) -> Option<Schema> {
-    let (head, width, row) = match array_header(values) {
-        Some((head, width)) => (head, usize::try_from(width).ok()?, RowKind::List),
-        None => (0, 1, RowKind::Scalar),
-    };
-    if width == 0 || width > WIDTH_LIMIT.min(values.len()) {
-        return None;
-    }
-    let mut types = Vec::with_capacity(width);
-    let mut rest = &values[head..];
-    for _ in 0..width {
-        if *rest.first()? == FLOAT64 {
-            types.push(ColumnType::Float64);
-            rest = rest.get(9..)?;
-        } else {
-            types.push(ColumnType::Int64);
-            rest = integer(rest)?.1;
-        }
-    }
-    Some(Schema { types, row, names: Vec::new() })
-}
-
-/// Rows that are all one float, behind `head` bytes of marker (and of array header).
-fn one_float(values: &[u8], head: usize, out: &mut [u8]) -> Option<()> {
-    const LIST_OF_ONE: u8 = 0x91;
-    let (numbers, rest) = out.as_chunks_mut::<8>();
-    debug_assert!(rest.is_empty(), "a column is made of whole numbers");
-    if values.len() != numbers.len() * (head + 8) {
-        return None;
-    }
-    for (row, number) in values.chunks_exact(head + 8).zip(numbers) {
-        if row[head - 1] != FLOAT64 || (head == 2 && row[0] != LIST_OF_ONE) {
-            return None;
-        }
-        number.copy_from_slice(&row[head..]);
-        number.reverse();
-    }
-    Some(())
-}
-
-fn many(values: &[u8], count: usize, schema: &Schema, out: &mut [u8]) -> Option<()> {
-    let (numbers, _) = out.as_chunks_mut::<8>();
-    let mut rest = values;
-    for row in 0..count {
-        if schema.row == RowKind::List {
-            let (head, width) = array_header(rest)?;
-            if width != schema.types.len() as u64 {
-                return None;
+impl Plan<'_> {
+    /// Appends the blobs to `out`, each padded to a multiple of 8.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let lens = self.blob_lens();
+        let start = out.len();
+        out.resize(start + lens.iter().map(|len| len.next_multiple_of(8)).sum::<usize>(), 0);
+        let body = &mut out[start..];
+        if let Some(uniform) = &self.uniform {
+            let (numbers, _) = body.as_chunks_mut();
+            let places = &uniform.numbers;
+            let row = |row: usize| &self.rows[row * uniform.row_len..][..uniform.row_len];
+            if self.form.raw > 0 {
+                transpose(numbers, self.count as usize, places, row, |number| number);
+            } else {
+                transpose(numbers, self.count as usize, places, row, swapped);
             }
-            rest = &rest[head..];
+            return;
         }
-        let mut place = row;
-        for kind in &schema.types {
-            let number;
-            (number, rest) = match kind {
-                ColumnType::Float64 => float(rest)?,
-                _ => integer(rest)?,
+        let (items, raw) = self.split(body);
+        self.put_items(items);
+        if !self.raw.is_empty() {
+            let places: Vec<usize> = (0..self.form.raw).map(|number| number * 8).collect();
+            let (numbers, _) = raw.as_chunks_mut();
+            transpose(numbers, self.count as usize, &places, |row| self.raw[row], |number| number);
+        }
+    }
+
+    /// The places of the items' columns, and the rest. Texts are known already and put there.
+    fn split<'b>(&self, mut body: &'b mut [u8]) -> (Vec<Target<'b>>, &'b mut [u8]) {
+        let mut take = |len: usize| {
+            let (blob, rest) = std::mem::take(&mut body).split_at_mut(len.next_multiple_of(8));
+            body = rest;
+            &mut blob[..len]
+        };
+        let mut targets = Vec::with_capacity(self.form.items);
+        for (known, kind) in self.known[..self.form.items].iter().zip(&self.schema.types) {
+            targets.push(match known {
+                Known::Numbers => {
+                    let numbers = take(self.count as usize * 8).as_chunks_mut().0;
+                    if *kind == ColumnType::Float64 {
+                        Target::Float64(numbers)
+                    } else {
+                        Target::Int64(numbers)
+                    }
+                }
+                Known::Text(codes, texts) => {
+                    for (place, code) in take(codes.len() * 4).as_chunks_mut().0.iter_mut().zip(codes) {
+                        *place = code.to_le_bytes();
+                    }
+                    take(texts.len()).copy_from_slice(texts);
+                    Target::Text
+                }
+                Known::Packed(len) => Target::Packed(take(*len)),
+            });
+        }
+        (targets, body)
+    }
+
+    fn put_items(&self, mut targets: Vec<Target<'_>>) {
+        let (mut row, last) = (0, targets.len().saturating_sub(1));
+        let put = |column: usize, bytes: &[u8]| {
+            let len = match &mut targets[column] {
+                Target::Float64(numbers) => {
+                    numbers[row] = swapped(*bytes.get(1..)?.first_chunk()?);
+                    9
+                }
+                Target::Int64(numbers) => {
+                    let (number, len) = integer(bytes)?;
+                    numbers[row] = number?.to_le_bytes();
+                    len
+                }
+                Target::Text => msgpack::value_len(bytes).ok()?,
+                Target::Packed(place) => {
+                    let len = msgpack::value_len(bytes).ok()?;
+                    let (now, rest) = std::mem::take(place).split_at_mut(len);
+                    now.copy_from_slice(&bytes[..len]);
+                    *place = rest;
+                    len
+                }
             };
-            numbers[place] = number;
-            place += count;
+            row += usize::from(column == last);
+            Some(len)
+        };
+        walk(&self.form, self.rows, self.count, put, |_| ()).expect(PLANNED);
+    }
+}
+
+fn swapped(mut number: Number) -> Number {
+    number.reverse();
+    number
+}
+
+/// Puts the numbers at these places of each row into columns of `count` numbers each.
+fn transpose<'a>(
+    columns: &mut [Number],
+    count: usize,
+    places: &[usize],
+    row: impl Fn(usize) -> &'a [u8],
+    convert: impl Fn(Number) -> Number,
+) {
+    let number = |row: &[u8], place: usize| convert(*row[place..].first_chunk().expect(PLANNED));
+    let whole = count - count % GROUP;
+    for first in (0..whole).step_by(GROUP) {
+        let rows: [&[u8]; GROUP] = std::array::from_fn(|next| row(first + next));
+        for (column, &place) in columns.chunks_exact_mut(count).zip(places) {
+            let group: &mut [Number; GROUP] = column[first..].first_chunk_mut().expect(PLANNED);
+            *group = rows.map(|row| number(row, place));
         }
     }
-    rest.is_empty().then_some(())
-}
-
-#[inline]
-fn float(bytes: &[u8]) -> Option<([u8; 8], &[u8])> {
-    let (number, rest) = bytes.split_first_chunk::<9>()?;
-    let [FLOAT64, number @ ..] = *number else { return None };
-    Some((u64::from_be_bytes(number).to_le_bytes(), rest))
-}
-
-#[inline]
-fn integer(bytes: &[u8]) -> Option<([u8; 8], &[u8])> {
-    fn wide<const N: usize>(rest: &[u8]) -> Option<([u8; N], &[u8])> {
-        rest.split_first_chunk::<N>().map(|(number, rest)| (*number, rest))
-    }
-    let (&marker, rest) = bytes.split_first()?;
-    let (number, rest) = match marker {
-        0x00..=0x7f => (i64::from(marker), rest),
-        0xe0..=0xff => (i64::from(marker as i8), rest),
-        0xcc => wide(rest).map(|(number, rest)| (u8::from_be_bytes(number).into(), rest))?,
-        0xcd => wide(rest).map(|(number, rest)| (u16::from_be_bytes(number).into(), rest))?,
-        0xce => wide(rest).map(|(number, rest)| (u32::from_be_bytes(number).into(), rest))?,
-        0xcf => {
-            let (number, rest) = wide(rest)?;
-            (i64::try_from(u64::from_be_bytes(number)).ok()?, rest)
+    for next in whole..count {
+        for (column, &place) in columns.chunks_exact_mut(count).zip(places) {
+            column[next] = number(row(next), place);
         }
-        0xd0 => wide(rest).map(|(number, rest)| (i8::from_be_bytes(number).into(), rest))?,
-        0xd1 => wide(rest).map(|(number, rest)| (i16::from_be_bytes(number).into(), rest))?,
-        0xd2 => wide(rest).map(|(number, rest)| (i32::from_be_bytes(number).into(), rest))?,
-        0xd3 => wide(rest).map(|(number, rest)| (i64::from_be_bytes(number), rest))?,
-        _ => return None,
-    };
-    Some((number.to_le_bytes(), rest))
+    }
 }
-
-#[cfg(test)]
-#[path = "columns_tests.rs"]
-mod tests;

@@ -1,13 +1,15 @@
-//! Makes frames: rows of values or failures, or the end of a writer, as the bytes that are appended.
+//! Makes frames: rows of values or failures, an index, or the end of a writer, as the bytes that are appended.
 //!
 //! It does not know where they go; the caller says what they are numbered and how much was durable.
 
+use rmp::encode as put;
+
 use super::{
-    columns::{self, Schema},
-    frame::{FIXED, FrameHeader},
+    UNPACKED_LIMIT,
+    body::{Fields, Frame},
     head::Totals,
-    layout::{Compress, Shape},
-    pad,
+    layout::{Compress, Layout, Schema, Shape},
+    plan::Plan,
 };
 use crate::id::Attempt;
 
@@ -40,6 +42,66 @@ pub struct Options {
     pub plain: bool,
 }
 
+/// Keys, values or stories on their way into a frame.
+struct Items<'a> {
+    items: &'a [u8],
+    /// The columns that they become.
+    plan: Option<Plan<'a>>,
+    compress: Compress,
+}
+
+impl<'a> Items<'a> {
+    fn new(items: &'a [u8], plan: Option<Plan<'a>>, options: Options) -> Items<'a> {
+        let lens = plan.as_ref().map(Plan::blob_lens);
+        let longest = lens.iter().flatten().copied().max().unwrap_or(items.len());
+        let compress = if longest as u64 <= UNPACKED_LIMIT { options.compress } else { Compress::None };
+        Items { items, plan, compress }
+    }
+
+    /// Rows that become columns if they can.
+    fn rows(items: &'a [u8], count: u32, options: Options) -> Items<'a> {
+        Items::new(items, if options.plain { None } else { Plan::new(items, count) }, options)
+    }
+
+    fn schema(&self) -> Option<&Schema> {
+        self.plan.as_ref().map(|plan| &plan.schema)
+    }
+
+    /// The fields that tell the layout.
+    fn describe(&self, [layout, types, row, names]: [&str; 4], fields: &mut Fields) {
+        fields.text(layout, Layout::word(self.plan.is_some(), self.compress));
+        if let Some(schema) = self.schema() {
+            let letters: String = schema.types.iter().map(|kind| kind.letter()).collect();
+            fields.text(types, &letters);
+            fields.text(row, schema.row.word());
+            if schema.row.has_names() {
+                fields.field(names, |out| put_names(&schema.names, out));
+            }
+        }
+    }
+
+    fn blobs(&self) -> usize {
+        self.schema().map_or(1, Schema::blobs)
+    }
+
+    fn put(&self, frame: &mut Frame<'_>) {
+        match (&self.plan, self.compress) {
+            (None, compress) => frame.blob(self.items, compress),
+            (Some(plan), Compress::None) => frame.put(&plan.blob_lens(), |out| plan.put(out)),
+            (Some(plan), Compress::Zstd) => {
+                let mut blobs = Vec::new();
+                plan.put(&mut blobs);
+                let mut rest = &blobs[..];
+                for len in plan.blob_lens() {
+                    let (blob, behind) = rest.split_at(len.next_multiple_of(8));
+                    frame.blob(&blob[..len], Compress::Zstd);
+                    rest = behind;
+                }
+            }
+        }
+    }
+}
+
 /// Appends a frame of values to `out`, and says what the values have in common if they became columns.
 ///
 /// `keys` and `values` are `count` MessagePack values each, one behind the other, `count` not 0; the caller vouches for
@@ -53,30 +115,18 @@ pub fn encode_values(
     options: Options,
     out: &mut Vec<u8>,
 ) -> Option<Shape> {
-    let mut body = Body::with_capacity(keys.len() + values.len() + 64);
-    body.blob(|bytes| bytes.extend_from_slice(keys));
-    let schema = if options.plain { None } else { body.columns(values, count) };
-    if schema.is_none() {
-        body.blob(|bytes| bytes.extend_from_slice(values));
-    }
-    let fields = if schema.is_some() { 7 } else { 5 } + u32::from(!attempts.is_empty());
-    let mut head = start_head("values", place, fields + 1 + u32::from(options.folds.is_some()));
-    rows_fields(&mut head, count);
-    match &schema {
-        None => text(&mut head, "values", "msgpack"),
-        Some(Schema { types, row, .. }) => {
-            text(&mut head, "values", "columns");
-            let letters: String = types.iter().map(|kind| kind.letter()).collect();
-            text(&mut head, "types", &letters);
-            text(&mut head, "row", row.word());
-        }
-    }
+    let (keys, values) = (Items::rows(keys, count, options), Items::rows(values, count, options));
+    let mut fields = Fields::new("values", place);
+    put_rows(&mut fields, &keys, count, options);
+    values.describe(["values", "types", "row", "names"], &mut fields);
     if !attempts.is_empty() {
-        put_attempts(&mut head, attempts);
+        fields.field("attempts", |out| put_attempts(attempts, out));
     }
-    put_folds(&mut head, options);
-    body.finish(place, head, out);
-    schema.map(|schema| schema.shape())
+    let mut frame = Frame::begin(place, &fields, keys.blobs() + values.blobs(), out);
+    keys.put(&mut frame);
+    values.put(&mut frame);
+    frame.finish();
+    values.schema().map(Schema::shape)
 }
 
 /// Appends a frame of failures to `out`; `stories` are made by [`story::encode`](super::story::encode).
@@ -88,28 +138,27 @@ pub fn encode_failures(
     options: Options,
     out: &mut Vec<u8>,
 ) {
-    let mut body = Body::with_capacity(keys.len() + stories.len() + 16);
-    body.blob(|bytes| bytes.extend_from_slice(keys));
-    body.blob(|bytes| bytes.extend_from_slice(stories));
-    let mut head = start_head("failures", place, 6 + u32::from(options.folds.is_some()));
-    rows_fields(&mut head, count);
-    text(&mut head, "stories", "msgpack");
-    put_folds(&mut head, options);
-    body.finish(place, head, out);
+    let (keys, stories) = (Items::rows(keys, count, options), Items::new(stories, None, options));
+    let mut fields = Fields::new("failures", place);
+    put_rows(&mut fields, &keys, count, options);
+    fields.text("stories", Layout::word(false, stories.compress));
+    let mut frame = Frame::begin(place, &fields, keys.blobs() + 1, out);
+    keys.put(&mut frame);
+    stories.put(&mut frame);
+    frame.finish();
 }
 
 /// Appends an index frame to `out`; `listed` is made by [`index::list`](super::index::list), `previous` the offset of
 /// the index frame before.
 pub fn encode_index(place: Place, previous: Option<u64>, listed: &[u8], out: &mut Vec<u8>) {
-    let mut body = Body::with_capacity(listed.len() + 8);
-    body.blob(|bytes| bytes.extend_from_slice(listed));
-    let mut head = start_head("index", place, 4 + u32::from(previous.is_some()));
-    rmp::encode::write_str(&mut head, "optional").expect(MEMORY);
-    rmp::encode::write_bool(&mut head, true).expect(MEMORY);
+    let mut fields = Fields::new("index", place);
+    fields.field("optional", |out| put::write_bool(out, true).expect(MEMORY));
     if let Some(previous) = previous {
-        integer(&mut head, "previous", previous);
+        fields.integer("previous", previous);
     }
-    body.finish(place, head, out);
+    let mut frame = Frame::begin(place, &fields, 1, out);
+    frame.blob(listed, Compress::None);
+    frame.finish();
 }
 
 /// Appends a close frame to `out`. It leaves out a shape that makes the frame longer than [`CLOSE_LIMIT`].
@@ -121,150 +170,66 @@ pub fn encode_close(
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
-    let fields = 4 + u32::from(shape.is_some()) + u32::from(index.is_some());
-    let mut head = start_head("close", place, fields);
-    put_totals(&mut head, totals);
+    let mut fields = Fields::new("close", place);
+    fields.field("total", |out| put_totals(totals, out));
     if let Some(shape) = shape {
-        put_shape(&mut head, shape);
+        fields.field("shape", |out| put_shape(shape, out));
     }
     if let Some(index) = index {
-        integer(&mut head, "index", index);
+        fields.integer("index", index);
     }
-    Body::with_capacity(0).finish(place, head, out);
+    Frame::begin(place, &fields, 0, out).finish();
     if out.len() - start > CLOSE_LIMIT {
         out.truncate(start);
         encode_close(place, totals, None, index, out);
     }
 }
 
-fn put_totals(head: &mut Vec<u8>, totals: Totals) {
-    let Totals { values, failures, failed, frames } = totals;
-    let numbers = [
-        ("values", Some(values)),
-        ("failures", Some(failures)),
-        ("frames", Some(frames)),
-        ("failed", failed),
-    ];
-    let known = || numbers.iter().filter_map(|&(name, number)| Some((name, number?)));
-    rmp::encode::write_str(head, "total").expect(MEMORY);
-    rmp::encode::write_map_len(head, known().count() as u32).expect(MEMORY);
-    for (name, number) in known() {
-        integer(head, name, number);
-    }
-}
-
-fn put_shape(head: &mut Vec<u8>, shape: &Shape) {
-    rmp::encode::write_str(head, "shape").expect(MEMORY);
-    rmp::encode::write_map_len(head, 2 + u32::from(shape.row.has_names())).expect(MEMORY);
-    text(head, "row", shape.row.word());
-    integer(head, "width", shape.width.into());
-    if shape.row.has_names() {
-        put_names(head, "names", &shape.names);
-    }
-}
-
-fn put_names(head: &mut Vec<u8>, field: &str, names: &[String]) {
-    rmp::encode::write_str(head, field).expect(MEMORY);
-    rmp::encode::write_array_len(head, names.len() as u32).expect(MEMORY);
-    for name in names {
-        rmp::encode::write_str(head, name).expect(MEMORY);
-    }
-}
-
-fn put_folds(head: &mut Vec<u8>, options: Options) {
-    if let Some(journal) = options.folds {
-        rmp::encode::write_str(head, "folds").expect(MEMORY);
-        rmp::encode::write_bin(head, &journal).expect(MEMORY);
-    }
-}
-
-fn start_head(kind: &str, place: Place, fields: u32) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256);
-    rmp::encode::write_map_len(&mut head, fields).expect(MEMORY);
-    text(&mut head, "kind", kind);
-    integer(&mut head, "at", place.at);
-    head
-}
-
-fn rows_fields(head: &mut Vec<u8>, count: u32) {
+/// The fields that frames of values and of failures share.
+fn put_rows(fields: &mut Fields, keys: &Items<'_>, count: u32, options: Options) {
     debug_assert!(count > 0, "a frame of rows has some");
-    integer(head, "n", count.into());
-    text(head, "keys", "msgpack");
+    fields.integer("n", count.into());
+    keys.describe(["keys", "key_types", "key_row", "key_names"], fields);
+    if let Some(journal) = options.folds {
+        fields.bytes("folds", &journal);
+    }
 }
 
-fn put_attempts(head: &mut Vec<u8>, attempts: &[(u32, Attempt)]) {
-    use rmp::encode as put;
-    put::write_str(head, "attempts").expect(MEMORY);
-    put::write_array_len(head, attempts.len() as u32).expect(MEMORY);
+fn put_attempts(attempts: &[(u32, Attempt)], out: &mut Vec<u8>) {
+    put::write_array_len(out, attempts.len() as u32).expect(MEMORY);
     for &(row, Attempt(attempt)) in attempts {
-        put::write_array_len(head, 2).expect(MEMORY);
-        put::write_uint(head, row.into()).expect(MEMORY);
-        put::write_uint(head, attempt.into()).expect(MEMORY);
+        put::write_array_len(out, 2).expect(MEMORY);
+        put::write_uint(out, row.into()).expect(MEMORY);
+        put::write_uint(out, attempt.into()).expect(MEMORY);
     }
 }
 
-fn text(head: &mut Vec<u8>, name: &str, value: &str) {
-    rmp::encode::write_str(head, name).expect(MEMORY);
-    rmp::encode::write_str(head, value).expect(MEMORY);
+fn put_totals(Totals { values, failures, failed, frames }: Totals, out: &mut Vec<u8>) {
+    let numbers = [Some(("values", values)), Some(("failures", failures)), Some(("frames", frames))];
+    let numbers: Vec<_> =
+        numbers.into_iter().chain([failed.map(|failed| ("failed", failed))]).flatten().collect();
+    put::write_map_len(out, numbers.len() as u32).expect(MEMORY);
+    for (name, number) in numbers {
+        put::write_str(out, name).expect(MEMORY);
+        put::write_uint(out, number).expect(MEMORY);
+    }
 }
 
-fn integer(head: &mut Vec<u8>, name: &str, value: u64) {
-    rmp::encode::write_str(head, name).expect(MEMORY);
-    rmp::encode::write_uint(head, value).expect(MEMORY);
+fn put_shape(shape: &Shape, out: &mut Vec<u8>) {
+    put::write_map_len(out, if shape.row.has_names() { 3 } else { 2 }).expect(MEMORY);
+    put::write_str(out, "row").expect(MEMORY);
+    put::write_str(out, shape.row.word()).expect(MEMORY);
+    put::write_str(out, "width").expect(MEMORY);
+    put::write_uint(out, shape.width.into()).expect(MEMORY);
+    if shape.row.has_names() {
+        put::write_str(out, "names").expect(MEMORY);
+        put_names(&shape.names, out);
+    }
 }
 
-/// A body that grows blob by blob, and the table of its blobs.
-struct Body {
-    bytes: Vec<u8>,
-    table: Vec<u8>,
-}
-
-impl Body {
-    fn with_capacity(len: usize) -> Body {
-        Body { bytes: Vec::with_capacity(len), table: Vec::new() }
-    }
-
-    fn blob(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        let len = self.bytes.len() - start;
-        pad(&mut self.bytes, start);
-        self.enter(start, len);
-    }
-
-    /// A blob for each column, if the values are such.
-    fn columns(&mut self, values: &[u8], count: u32) -> Option<Schema> {
-        let start = self.bytes.len();
-        let schema = columns::transpose(values, count, &mut self.bytes)?;
-        let len = count as usize * 8;
-        for column in 0..schema.types.len() {
-            self.enter(start + column * len, len);
-        }
-        Some(schema)
-    }
-
-    fn enter(&mut self, start: usize, len: usize) {
-        let padded = len.next_multiple_of(8);
-        self.table.extend_from_slice(&(len as u64).to_le_bytes());
-        self.table.extend_from_slice(&crc32fast::hash(&self.bytes[start..start + padded]).to_le_bytes());
-    }
-
-    /// Completes the head by the table and puts the frame together.
-    fn finish(self, place: Place, mut head: Vec<u8>, out: &mut Vec<u8>) {
-        rmp::encode::write_str(&mut head, "blobs").expect(MEMORY);
-        rmp::encode::write_bin(&mut head, &self.table).expect(MEMORY);
-        let head_len = head.len() as u32;
-        pad(&mut head, 0);
-        let header = FrameHeader {
-            head_len,
-            body_len: self.bytes.len() as u64,
-            sequence: place.sequence,
-            durable: place.durable,
-            tag: place.tag,
-        };
-        out.reserve(FIXED + head.len() + self.bytes.len());
-        out.extend_from_slice(&header.encode(&head));
-        out.extend_from_slice(&head);
-        out.extend_from_slice(&self.bytes);
+fn put_names(names: &[String], out: &mut Vec<u8>) {
+    put::write_array_len(out, names.len() as u32).expect(MEMORY);
+    for name in names {
+        put::write_str(out, name).expect(MEMORY);
     }
 }

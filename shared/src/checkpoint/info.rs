@@ -1,89 +1,114 @@
-//! What a checkpoint holds, told at once where its last writer ended in order and nothing failed.
+//! What a checkpoint and its journal hold, told at once where the last writer ended in order.
 //!
-//! It trusts a close frame at the end and does not look for damage before it; that is [`inspect`](super::inspect())'s.
-//! Failures stay in the file when their tasks get a value later, so keys have to be read to count those that did not.
+//! It trusts a close frame at the end and does not look for damage before it; that is [`Pair::inspect`]'s.
 
 use std::{io, ops::Range};
 
 use super::{
-    Damage, Depth, FileHeader, HeaderError, Inspection, Kind, ReadAt, Scanner, Step, Totals,
-    inspect::{inspect, read_header},
+    Close, CommonShape, FailedKeys, FileHeader, HeaderError, Kind, Pair, Part, ReadAt, Scanner, Shape, Step,
+    Totals, encode::CLOSE_LIMIT, inspect::Depth, inspect::read_header, pair::Journal,
 };
-use crate::{msgpack, tasks::TaskList};
 
 /// What `maniple checkpoint info` shows.
 #[derive(Debug)]
 pub struct Info {
     /// What the file says about itself.
     pub header: FileHeader,
-    /// What it holds.
+    /// What it holds, with what counts of its journal.
     pub totals: Totals,
-    /// Tasks that have failed and have no value.
-    pub failed: u64,
+    /// What all values have in common.
+    pub shape: Option<Shape>,
     /// When the last frame was written, Unix time in milliseconds.
     pub last_at: Option<u64>,
     /// Its length.
     pub bytes: u64,
+    /// The length of its journal, if there is one.
+    pub journal_bytes: Option<u64>,
+    /// How many rows the journal adds.
+    pub journal_rows: u64,
     /// Whether the last writer ended in order.
     pub closed: bool,
     /// Bytes at its end that a crash left, or that are being written.
     pub tail: Option<Range<u64>>,
-    /// Corruption that the heads show.
-    pub damages: Vec<Damage>,
+    /// Corruption that was found, each in a line.
+    pub damages: Vec<String>,
 }
 
 impl Info {
-    /// Reads it: at once from a file that was closed in order, else by a walk over the heads; where there are failures, by
-    /// two more over the keys.
-    pub fn read<S: ReadAt + ?Sized>(source: &S) -> io::Result<Result<Info, HeaderError>> {
-        let bytes = source.len()?;
-        let (header, start) = match read_header(source, bytes)? {
+    /// Reads it: at once from a file that was closed in order, else by a walk over heads and keys.
+    pub fn read<S: ReadAt + ?Sized>(pair: &Pair<'_, S>) -> io::Result<Result<Info, HeaderError>> {
+        let bytes = pair.main.len()?;
+        let (header, start) = match read_header(pair.main, bytes)? {
             Ok(read) => read,
             Err(error) => return Ok(Err(error)),
         };
-        if let Some((totals, at)) = close_at_end(source, start, bytes, header.tag())? {
-            let (last_at, closed, tail, damages) = (Some(at), true, None, Vec::new());
-            let failed = failed(source, totals)?;
-            return Ok(Ok(Info { header, totals, failed, last_at, bytes, closed, tail, damages }));
+        let closed = match pair.journal {
+            None => close_at_end(pair.main, start, bytes, header.tag())?,
+            Some(_) => None,
+        };
+        Ok(Ok(match closed {
+            Some((Close { totals: totals @ Totals { failed: Some(_), .. }, shape, .. }, at)) => Info {
+                header,
+                totals,
+                shape,
+                last_at: Some(at),
+                bytes,
+                journal_bytes: None,
+                journal_rows: 0,
+                closed: true,
+                tail: None,
+                damages: Vec::new(),
+            },
+            Some(_) | None => Info::walk(pair, header, bytes)?,
+        }))
+    }
+
+    fn walk<S: ReadAt + ?Sized>(pair: &Pair<'_, S>, header: FileHeader, bytes: u64) -> io::Result<Info> {
+        let (mut failed, mut shape, mut failures) = (FailedKeys::default(), CommonShape::default(), false);
+        let found = pair.inspect(Depth::Keys, &mut |_, _, seen| match seen.head.kind {
+            Kind::Values { .. } => shape.add(seen.head.shape()),
+            Kind::Failures { .. } => {
+                failures = true;
+                failed.failed(seen.keys);
+            }
+            Kind::Index { .. } | Kind::Close(_) | Kind::Optional => {}
+        })?;
+        if failures {
+            pair.inspect(Depth::Keys, &mut |_, _, seen| {
+                if let Kind::Values { .. } = seen.head.kind {
+                    failed.have_values(seen.keys);
+                }
+            })?;
         }
-        let found = inspect(source, Depth::Heads, &mut |_| {})?;
-        let tail = found.tail();
-        let Inspection { totals, last_at, closed, damages, .. } = found;
-        let failed = failed(source, totals)?;
-        Ok(Ok(Info { header, totals, failed, last_at, bytes, closed, tail, damages }))
+        let name = |part: Part| if part == Part::Journal { "journal, " } else { "" };
+        let mut damages: Vec<String> =
+            found.damages().map(|(part, damage)| format!("{}{damage}", name(part))).collect();
+        damages.extend(found.journal.as_ref().and_then(Journal::fault));
+        let journal = found.journal.as_ref().and_then(Journal::counted);
+        let journal_at = journal.and_then(|journal| journal.last_at);
+        Ok(Info {
+            header,
+            totals: Totals { failed: Some(failed.len()), ..found.totals() },
+            shape: shape.shape().cloned(),
+            last_at: journal_at.or(found.main.last_at),
+            bytes,
+            journal_bytes: pair.journal.map(ReadAt::len).transpose()?,
+            journal_rows: journal.map_or(0, |journal| journal.totals.values + journal.totals.failures),
+            closed: found.main.closed && journal.is_none(),
+            tail: found.main.tail(),
+            damages,
+        })
     }
 }
 
-/// How many tasks have failures and no value, before or after.
-fn failed<S: ReadAt + ?Sized>(source: &S, totals: Totals) -> io::Result<u64> {
-    if totals.failures == 0 {
-        return Ok(0);
-    }
-    let mut tasks = TaskList::new();
-    inspect(source, Depth::Keys, &mut |seen| {
-        if matches!(seen.head.kind, Kind::Failures { .. }) {
-            tasks.extend(seen.keys).expect("the keys of a sound frame are whole values");
-        }
-    })?;
-    let mut has_value = vec![false; tasks.len() as usize];
-    inspect(source, Depth::Keys, &mut |seen| {
-        if matches!(seen.head.kind, Kind::Values { .. }) {
-            let known = msgpack::values(seen.keys).map_while(Result::ok).filter_map(|key| tasks.find(key));
-            known.for_each(|task| has_value[task.0 as usize] = true);
-        }
-    })?;
-    Ok(has_value.iter().filter(|has_value| !**has_value).count() as u64)
-}
-
-/// The totals of a close frame that ends where the file does, and when it was written.
+/// What a close frame tells that ends where the file does, and when it was written.
 fn close_at_end<S: ReadAt + ?Sized>(
     source: &S,
     start: u64,
     len: u64,
     tag: u32,
-) -> io::Result<Option<(Totals, u64)>> {
-    const LONGEST: u64 = 4096;
-    let mut scanner = Scanner::new(source, len.saturating_sub(LONGEST).max(start), len, Some(tag));
+) -> io::Result<Option<(Close, u64)>> {
+    let mut scanner = Scanner::new(source, len.saturating_sub(CLOSE_LIMIT as u64).max(start), len, Some(tag));
     let mut last = None;
     while let Some(step) = scanner.step()? {
         last = match step {
@@ -95,7 +120,7 @@ fn close_at_end<S: ReadAt + ?Sized>(
         };
     }
     Ok(last.and_then(|head| match head.kind {
-        Kind::Close(close) => Some((close.totals, head.at)),
+        Kind::Close(close) => Some((close, head.at)),
         Kind::Values { .. } | Kind::Failures { .. } | Kind::Index { .. } | Kind::Optional => None,
     }))
 }

@@ -141,6 +141,12 @@ impl Schema {
         Shape { row: self.row, width: self.types.len() as u32, names: self.names.clone() }
     }
 
+    /// How many blobs there are.
+    #[must_use]
+    pub fn blobs(&self) -> usize {
+        self.types.iter().map(|kind| kind.blobs()).sum()
+    }
+
     /// The first blob of each column, counted from the first blob of the first; and one past the last.
     #[must_use]
     pub fn blob_starts(&self) -> Vec<usize> {
@@ -199,13 +205,12 @@ pub(super) struct Words<'a> {
 
 impl Layout {
     /// The word in the file.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match (&self.schema, self.compress) {
-            (None, Compress::None) => "msgpack",
-            (None, Compress::Zstd) => "msgpack+zstd",
-            (Some(_), Compress::None) => "columns",
-            (Some(_), Compress::Zstd) => "columns+zstd",
+    pub(super) fn word(columns: bool, compress: Compress) -> &'static str {
+        match (columns, compress) {
+            (false, Compress::None) => "msgpack",
+            (false, Compress::Zstd) => "msgpack+zstd",
+            (true, Compress::None) => "columns",
+            (true, Compress::Zstd) => "columns+zstd",
         }
     }
 
@@ -224,7 +229,7 @@ impl Layout {
     /// How many blobs it has.
     #[must_use]
     pub fn blobs(&self) -> usize {
-        self.schema.as_ref().map_or(1, |schema| schema.types.iter().map(|kind| kind.blobs()).sum())
+        self.schema.as_ref().map_or(1, Schema::blobs)
     }
 
     /// Whether blobs of these lengths can hold `rows` items.

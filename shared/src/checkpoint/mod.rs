@@ -4,14 +4,17 @@
 //! a file: bytes are read through [`ReadAt`], and what is to be written goes into a `Vec`.
 //!
 //! Writing: [`FileHeader`], [`encode`]. Reading: [`scan`] finds frames and damage, [`read`] gives their rows,
-//! [`inspect`] judges a file as a whole. [`columns`] and [`story`] are the forms of values and failures.
+//! [`inspect`] judges a file
+//! as a whole, [`pair`] a file with its journal. [`layout`] and [`story`] are the forms of rows and failures.
 //!
 //! Invariants: no byte is believed before its CRC was right, nothing is allocated on the word of a length before it
 //! was compared with what is there, and a value comes back as what it was.
 
 use std::io;
 
-pub mod columns;
+mod body;
+mod columns;
+mod dictionary;
 pub mod encode;
 pub mod failed;
 mod form;
@@ -21,13 +24,16 @@ pub mod header;
 pub mod index;
 pub mod info;
 pub mod inspect;
+mod item;
 pub mod layout;
 pub mod pair;
+mod plan;
 pub mod read;
 pub mod scan;
 pub mod show;
 pub mod story;
 pub mod table;
+mod uniform;
 pub mod window;
 
 pub use self::{
@@ -116,5 +122,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
+#[cfg(test)]
+mod rows_tests;
 #[cfg(test)]
 mod tests;

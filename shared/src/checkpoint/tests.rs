@@ -235,11 +235,11 @@ fn a_frame_stored_as_a_value_is_not_taken_for_one() {
 #[test]
 fn info_is_read_from_the_close_frame_alone() {
     let (mut bytes, _) = file(true);
-    let info = Info::read(&bytes[..]).expect("memory").expect("a checkpoint");
+    let info = Info::read(&Pair::alone(&bytes[..])).expect("memory").expect("a checkpoint");
     assert_eq!(info.totals, TOTALS);
     assert!(info.closed && info.tail.is_none());
     bytes.truncate(bytes.len() - 1);
-    let info = Info::read(&bytes[..]).expect("memory").expect("a checkpoint");
+    let info = Info::read(&Pair::alone(&bytes[..])).expect("memory").expect("a checkpoint");
     assert_eq!(info.totals, TOTALS);
     assert!(!info.closed && info.tail.is_some());
 }

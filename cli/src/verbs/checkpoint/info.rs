@@ -2,7 +2,10 @@
 
 use std::{fs::File, io, path::Path};
 
-use shared::{checkpoint::Info, outcome::Bytes};
+use shared::{
+    checkpoint::{Info, Pair},
+    outcome::Bytes,
+};
 
 use super::DAMAGED;
 use crate::{args::checkpoint::Info as Args, fault::Fault, output};
@@ -23,7 +26,8 @@ pub fn run(args: &Args) -> Result<u8, Fault> {
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(Fault::usage(format!("{}: a folder, not a checkpoint", args.file.display())));
     }
-    let info = Info::read(&file).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
+    let info =
+        Info::read(&Pair::alone(&file)).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
     let text = if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) };
     output::print(&text).map_err(Fault::of_output)?;
     Ok(if info.damages.is_empty() { 0 } else { DAMAGED })
