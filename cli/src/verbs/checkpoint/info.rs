@@ -1,33 +1,17 @@
 //! `maniple checkpoint info`: what a checkpoint holds. It changes nothing.
 
-use std::{fs::File, io, path::Path};
+use std::path::Path;
 
-use shared::{
-    checkpoint::{Info, Pair},
-    outcome::Bytes,
-};
+use shared::{checkpoint::Info, outcome::Bytes};
 
-use super::DAMAGED;
+use super::{DAMAGED, files::Files};
 use crate::{args::checkpoint::Info as Args, fault::Fault, output};
 
 /// `maniple checkpoint info`.
 pub fn run(args: &Args) -> Result<u8, Fault> {
-    let named = |error: &dyn std::fmt::Display| Fault {
-        code: DAMAGED,
-        message: format!("{}: {error}", args.file.display()),
-    };
-    if std::fs::metadata(&args.file).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return Err(Fault::usage(format!("{}: not a file", args.file.display())));
-    }
-    let file = File::open(&args.file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Fault::usage(format!("{}: no such file", args.file.display())),
-        _ => named(&error),
-    })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(Fault::usage(format!("{}: a folder, not a checkpoint", args.file.display())));
-    }
-    let info =
-        Info::read(&Pair::alone(&file)).map_err(|error| named(&error))?.map_err(|error| named(&error))?;
+    let files = Files::open(&args.file)?;
+    let read = Info::read(&files.pair()).map_err(|error| files.fault(&error))?;
+    let info = read.map_err(|error| files.fault(&error))?;
     let text = if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) };
     output::print(&text).map_err(Fault::of_output)?;
     Ok(if info.damages.is_empty() { 0 } else { DAMAGED })
@@ -45,7 +29,7 @@ fn as_text(path: &Path, info: &Info) -> String {
         path.display(),
         info.header.identity,
         info.totals.values,
-        info.failed,
+        info.totals.failed.unwrap_or(info.totals.failures),
         info.totals.frames,
         Bytes(info.bytes),
         date(info.header.created),
@@ -62,7 +46,7 @@ fn as_json(path: &Path, info: &Info) -> String {
         "file": path.display().to_string(),
         "work": info.header.identity,
         "values": info.totals.values,
-        "failed": info.failed,
+        "failed": info.totals.failed,
         "frames": info.totals.frames,
         "bytes": info.bytes,
         "created_ms": info.header.created,

@@ -1,5 +1,6 @@
 //! `maniple checkpoint ...`: one file per tool. What a tool writes is a new file; none changes one in place.
 
+mod files;
 mod import;
 mod info;
 mod new_file;

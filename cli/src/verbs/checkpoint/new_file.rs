@@ -36,8 +36,8 @@ impl NewFile {
             }
             Ok(()) | Err(_) => {}
         }
-        let (file, _) = CheckpointFile::open(&unfinished, identity, Existing::Resume, &mut |_, _, _| {})
-            .map_err(of_write)?;
+        let terms = Terms::new(identity.to_owned(), Existing::Resume);
+        let (file, _) = CheckpointFile::open(&unfinished, &terms, &mut |_, _, _| {}).map_err(of_write)?;
         Ok(NewFile { file: Some(file), unfinished, place: place.to_owned() })
     }
 
