@@ -339,9 +339,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("c.checkpoint");
         let work = Work::Command(CommandSpec { argv: vec!["true".into()], fields: vec![], cwd: "/".into() });
-        let existing = Existing::Resume;
-        let (mut file, _) =
-            CheckpointFile::open(&path, &work.identity(), existing, &mut |_, _, _| {}).expect("new");
+        let terms = Terms::new(work.identity(), Existing::Resume);
+        let (mut file, _) = CheckpointFile::open(&path, &terms, &mut |_, _, _| {}).expect("new");
         let failure = Failure {
             cause: Cause::Signal(11),
             message: String::new(),

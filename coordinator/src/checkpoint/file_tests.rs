@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use shared::{
-    checkpoint::{Damage, Info, Totals, What},
+    checkpoint::{Damage, Info, Pair, Totals, What},
     job::Existing,
     wire::client::StopCause,
 };
@@ -42,7 +42,7 @@ fn a_closed_file_is_resumed_and_closed_again() {
     let disk = MemoryDisk::default();
     let mut pushed = two_rounds(&disk);
     let once = content(&disk);
-    let info = Info::read(&once[..]).expect("memory").expect("a checkpoint");
+    let info = Info::read(&Pair::alone(&once[..])).expect("memory").expect("a checkpoint");
     let totals = Totals { values: 6, failures: 2, failed: Some(2), frames: 5 };
     assert_eq!((info.closed, info.totals), (true, totals));
 
@@ -56,7 +56,7 @@ fn a_closed_file_is_resumed_and_closed_again() {
     file.close().expect("a disk");
     let all = content(&disk);
     assert_eq!(all[..once.len()], once[..], "only ever appended to");
-    let info = Info::read(&all[..]).expect("memory").expect("a checkpoint");
+    let info = Info::read(&Pair::alone(&all[..])).expect("memory").expect("a checkpoint");
     let totals = Totals { values: 9, failures: 3, failed: Some(3), frames: 9 };
     assert_eq!((info.closed, info.totals), (true, totals));
     assert_eq!(open(&disk).expect("resumed").1, pushed);
@@ -177,7 +177,7 @@ fn corruption_is_named_and_nothing_is_changed() {
     let disk = MemoryDisk::default();
     two_rounds(&disk);
     let mut bytes = content(&disk);
-    let first_key = Info::read(&bytes[..]).expect("memory").expect("a checkpoint").header.encode().len();
+    let first_key = Info::read(&Pair::alone(&bytes[..])).expect("memory").expect("a checkpoint").header.encode().len();
     bytes[first_key + 50] ^= 4;
     disk.put(Path::new(PATH), &bytes);
     let calls = disk.calls();
