@@ -1,7 +1,7 @@
 //! The client of one job: submits it, streams its tasks, shows its progress, and hears of its end.
 //!
 //! After a lost connection it comes back, submits the same job again and goes on behind what the coordinator knows.
-//! It keeps the keys that it has sent until the coordinator has stored them all. It decides nothing about tasks.
+//! It keeps the keys that it has sent until the coordinator says that it does. It decides nothing about tasks.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     fault::Fault,
+    sent::Sent,
     show::Show,
     signals::{SIGKILL, SIGQUIT},
     tasks::Chunk,
@@ -86,7 +87,7 @@ pub struct Client {
     /// How long running tasks may take after the first of them.
     pub grace: Duration,
     pub show: Show,
-    sent: Vec<Chunk>,
+    sent: Sent,
     all_read: bool,
     stored: bool,
     stop: Option<Stop>,
@@ -117,7 +118,7 @@ impl Client {
             signals,
             grace,
             show,
-            sent: Vec::new(),
+            sent: Sent::default(),
             all_read: false,
             stored: false,
             stop: None,
@@ -260,18 +261,15 @@ impl Client {
     }
 
     async fn send_end(&self, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        let total = self.sent.iter().map(|chunk| u64::from(chunk.count)).sum();
-        outgoing.feed(&FromClient::TasksEnd { job: self.spec.id, total }, Bytes::new()).await
+        let message = FromClient::TasksEnd { job: self.spec.id, total: self.sent.total() };
+        outgoing.feed(&message, Bytes::new()).await
     }
 
     /// Says what the coordinator does not know of what was said before.
     async fn say_again(&mut self, known: u64, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        let mut before = 0;
-        for chunk in &self.sent {
-            let skip = known.saturating_sub(before).min(u64::from(chunk.count));
-            before += u64::from(chunk.count);
-            if let Some(rest) = chunk.skip(skip as u32) {
-                self.send(&rest, outgoing).await?;
+        if !self.stored {
+            for chunk in self.sent.behind(known) {
+                self.send(&chunk, outgoing).await?;
             }
         }
         if self.all_read && !self.stored && !matches!(self.stop, Some(Stop::Fault(_))) {
@@ -292,9 +290,10 @@ impl Client {
         match message {
             ToClient::Progress(progress) => self.show.progress(progress),
             ToClient::Note(text) => self.show.note(&text),
+            ToClient::Kept { count, .. } => self.sent.let_go_of(count),
             ToClient::Stored(_) => {
                 self.stored = true;
-                self.sent.clear();
+                self.sent.let_go_of(u64::MAX);
                 if self.spec.detached {
                     return Ok(Some(End::Detached));
                 }

@@ -9,6 +9,7 @@ mod keys;
 mod output;
 mod progress;
 mod rust_pyfunc;
+mod sent;
 mod show;
 mod signals;
 mod summary;

@@ -360,7 +360,7 @@ mod tests {
             id: shared::id::JobId(1),
             work,
             limits: Limits::default(),
-            checkpoint: Some(CheckpointSpec { path, existing, flush: Duration::ZERO }),
+            checkpoint: Some(CheckpointSpec { path, existing: Existing::Resume, flush: Duration::ZERO }),
             batch_size: None,
             wants_results: false,
             detached: false,

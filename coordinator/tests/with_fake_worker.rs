@@ -173,6 +173,30 @@ fn what_is_in_the_checkpoint_is_not_leased_again() {
 }
 
 #[test]
+fn a_client_of_the_same_process_hears_at_once_which_keys_are_kept() {
+    act(|endpoint| async move {
+        let mut client = connect(&endpoint, Role::Client).await;
+        let job = JobId(1);
+        let submit = FromClient::Submit(Box::new(spec(1, None)));
+        client.outgoing.feed(&submit, Bytes::new()).await.expect("it listens");
+        for keys in [&[1, 2, 3], &[3, 4, 5]] {
+            let tasks = FromClient::Tasks { job, count: 3 };
+            client.outgoing.feed(&tasks, Bytes::from_static(keys)).await.expect("it listens");
+        }
+        client.outgoing.flush().await.expect("it listens");
+        let mut kept = vec![];
+        while kept.len() < 2 {
+            if let ToClient::Kept { count, .. } =
+                next(&mut client).await.message().expect("a message for clients")
+            {
+                kept.push(count);
+            }
+        }
+        assert_eq!(kept, [3, 6], "repeated keys count, too");
+    });
+}
+
+#[test]
 fn a_checkpoint_of_other_work_ends_the_job_before_anything_is_leased() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("c.checkpoint");

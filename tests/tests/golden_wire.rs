@@ -145,6 +145,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("FromClient.Taken", head(&FromClient::Taken { job, bytes: 6 })),
         ("FromClient.Heartbeat", head(&FromClient::Heartbeat)),
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
+        ("ToClient.Kept", head(&ToClient::Kept { job, count: 9 })),
         ("ToClient.Stored", head(&ToClient::Stored(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),

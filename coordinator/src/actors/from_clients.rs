@@ -62,8 +62,15 @@ impl Coordinator {
         };
         desk.write(Order::Keys(keys.clone()));
         let open = desk.opening == Opening::Open;
-        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&id) {
+        let mut shelf = self.shelf.borrow_mut();
+        let outlives_us = shelf.job_dir(id).is_none();
+        let received = shelf.jobs.get_mut(&id).map(|stored| {
             stored.received += u64::from(count);
+            stored.received
+        });
+        drop(shelf);
+        if let Some(count) = received.filter(|_| outlives_us) {
+            self.to_client(id, ToClient::Kept { job: id, count }, Bytes::new());
         }
         if open {
             self.on(Event::TasksAdded {

@@ -177,7 +177,8 @@ fn corruption_is_named_and_nothing_is_changed() {
     let disk = MemoryDisk::default();
     two_rounds(&disk);
     let mut bytes = content(&disk);
-    let first_key = Info::read(&Pair::alone(&bytes[..])).expect("memory").expect("a checkpoint").header.encode().len();
+    let first_key =
+        Info::read(&Pair::alone(&bytes[..])).expect("memory").expect("a checkpoint").header.encode().len();
     bytes[first_key + 50] ^= 4;
     disk.put(Path::new(PATH), &bytes);
     let calls = disk.calls();

@@ -115,7 +115,10 @@ fn what_is_wrong_with_the_two_is_named_and_nothing_is_changed() {
         let before = all(&disk);
         let error = open(&disk).err().unwrap_or_else(|| panic!("{parts:?}"));
         let text = error.to_string();
-        assert!(parts.iter().all(|part| text.contains(part)) && error.stop_cause() == StopCause::Checkpoint, "{text}: {parts:?}");
+        assert!(
+            parts.iter().all(|part| text.contains(part)) && error.stop_cause() == StopCause::Checkpoint,
+            "{text}: {parts:?}"
+        );
         assert_eq!((all(&disk), disk.calls()), (before.clone(), 0), "{text}");
 
         let (_, seen, notes) = open_as(&disk, Existing::SetAside).expect("set aside");

@@ -56,6 +56,14 @@ pub enum ToClient {
         /// How many keys of it are known already: the client goes on behind them.
         known: u64,
     },
+    /// So many keys are known to every later life of the coordinator: its client need not keep them any longer. Said
+    /// only within one process; elsewhere [`Stored`](ToClient::Stored) says it of all keys together.
+    Kept {
+        /// The job.
+        job: JobId,
+        /// The count.
+        count: u64,
+    },
     /// Every task is kept by the coordinator: a client that detaches may go.
     Stored(JobId),
     /// Something that the user should read, in one line.
