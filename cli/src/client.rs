@@ -25,6 +25,7 @@ use crate::{
     sent::Sent,
     show::Show,
     signals::{SIGKILL, SIGQUIT},
+    stop::{self, Stop},
     tasks::Chunk,
 };
 
@@ -42,38 +43,6 @@ pub enum End {
     Summary(Box<Summary>),
     /// It was handed over and goes on.
     Detached,
-}
-
-/// Why a client has its job stopped.
-pub enum Stop {
-    /// The task file or the standard output is not as it should be.
-    Fault(Fault),
-    /// It was sent this signal. Running tasks may go on until then; without a time they may not.
-    Signal(i32, Option<Instant>),
-    /// Nobody reads the results any more.
-    Unread,
-}
-
-impl Stop {
-    fn is_at_once(&self) -> bool {
-        match self {
-            Stop::Signal(_, until) => until.is_none(),
-            Stop::Fault(_) | Stop::Unread => true,
-        }
-    }
-
-    /// What is left to say if there is a further reason: the first fault, else the first signal. No second reason
-    /// leaves any time.
-    fn and(self, further: Stop) -> Stop {
-        match (self, further) {
-            (Stop::Fault(fault), _) | (Stop::Signal(..) | Stop::Unread, Stop::Fault(fault)) => {
-                Stop::Fault(fault)
-            }
-            (Stop::Signal(number, _), Stop::Signal(..) | Stop::Unread)
-            | (Stop::Unread, Stop::Signal(number, _)) => Stop::Signal(number, None),
-            (Stop::Unread, Stop::Unread) => Stop::Unread,
-        }
-    }
 }
 
 /// One job's client.
@@ -226,7 +195,7 @@ impl Client {
                 }
                 chunk = self.tasks.recv(), if accepted && !self.all_read => self.read(chunk, outgoing).await?,
                 _ = beat.tick() => outgoing.feed(&FromClient::Heartbeat, Bytes::new()).await?,
-                signal = grace_over(&self.stop) => self.stop(Stop::Signal(signal, None), outgoing).await?,
+                signal = stop::grace_over(self.stop.as_ref()) => self.stop(Stop::Signal(signal, None), outgoing).await?,
             }
             outgoing.flush().await?;
         }
@@ -342,16 +311,5 @@ impl Client {
 
     async fn send_cancel(&self, now: bool, outgoing: &mut Outgoing) -> Result<(), CodecError> {
         outgoing.feed(&FromClient::Cancel { job: self.spec.id, now }, Bytes::new()).await
-    }
-}
-
-/// The signal after which running tasks were given some time, when that is over.
-async fn grace_over(stop: &Option<Stop>) -> i32 {
-    match stop {
-        Some(Stop::Signal(signal, Some(until))) => {
-            tokio::time::sleep_until((*until).into()).await;
-            *signal
-        }
-        Some(Stop::Signal(_, None) | Stop::Fault(_) | Stop::Unread) | None => std::future::pending().await,
     }
 }

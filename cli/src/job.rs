@@ -17,10 +17,11 @@ use worker::core::command::Template;
 
 use crate::{
     args::Job,
-    client::{Client, End, Stop, Tasks},
+    client::{Client, End, Tasks},
     fault::Fault,
     output,
     show::{Results, Show},
+    stop::Stop,
     summary,
     tasks::{self, TaskReader, TaskSource},
 };

@@ -12,6 +12,7 @@ mod rust_pyfunc;
 mod sent;
 mod show;
 mod signals;
+mod stop;
 mod summary;
 mod tasks;
 mod verbs;
