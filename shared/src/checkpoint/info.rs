@@ -46,10 +46,13 @@ impl Info {
             None => close_at_end(pair.main, start, bytes, header.tag())?,
             Some(_) => None,
         };
+        // Version 1.0 did not tell how many keys have failed.
+        let failed = |totals: &Totals| totals.failed.or((totals.failures == 0).then_some(0));
+        let closed = closed.and_then(|(close, at)| Some((failed(&close.totals)?, close, at)));
         Ok(Ok(match closed {
-            Some((Close { totals: totals @ Totals { failed: Some(_), .. }, shape, .. }, at)) => Info {
+            Some((failed, Close { totals, shape, .. }, at)) => Info {
                 header,
-                totals,
+                totals: Totals { failed: Some(failed), ..totals },
                 shape,
                 last_at: Some(at),
                 bytes,
@@ -59,7 +62,7 @@ impl Info {
                 tail: None,
                 damages: Vec::new(),
             },
-            Some(_) | None => Info::walk(pair, header, bytes)?,
+            None => Info::walk(pair, header, bytes)?,
         }))
     }
 
@@ -86,15 +89,19 @@ impl Info {
         damages.extend(found.journal.as_ref().and_then(Journal::fault));
         let journal = found.journal.as_ref().and_then(Journal::counted);
         let journal_at = journal.and_then(|journal| journal.last_at);
+        let closed = found.main.closed && journal.is_none();
+        let totals = found.totals();
+        // A close frame does not count itself, and whether it was read at once should not be seen.
+        let frames = totals.frames - u64::from(closed);
         Ok(Info {
             header,
-            totals: Totals { failed: Some(failed.len()), ..found.totals() },
+            totals: Totals { failed: Some(failed.len()), frames, ..totals },
             shape: shape.shape().cloned(),
             last_at: journal_at.or(found.main.last_at),
             bytes,
             journal_bytes: pair.journal.map(ReadAt::len).transpose()?,
             journal_rows: journal.map_or(0, |journal| journal.totals.values + journal.totals.failures),
-            closed: found.main.closed && journal.is_none(),
+            closed,
             tail: found.main.tail(),
             damages,
         })

@@ -151,10 +151,12 @@ impl Inspection {
     pub fn affected(&self) -> (u64, bool) {
         let known = self.damages.iter().map(|damage| match damage.what {
             What::Keys(rows) | What::Outcomes(rows, _) => u64::from(rows),
-            What::Torn | What::NoFrame(_) | What::Gap(_) | What::Malformed | What::Newer => 0,
+            What::Torn | What::NoFrame(_) | What::Gap(_) | What::Malformed | What::NoRows | What::Newer => 0,
         });
-        let unknown =
-            self.damages.iter().any(|damage| !matches!(damage.what, What::Keys(_) | What::Outcomes(..)));
+        let unknown = self
+            .damages
+            .iter()
+            .any(|damage| !matches!(damage.what, What::Keys(_) | What::Outcomes(..) | What::NoRows));
         (known.sum(), unknown)
     }
 
@@ -213,6 +215,9 @@ impl Inspection {
         match if wholly { contents.check_outcomes() } else { Ok(()) } {
             Ok(()) => {}
             Err(BadRows::Read(error)) => return Err(error),
+            Err(BadRows::Checksum(blob)) if rows == 0 => {
+                return wrong(frame.range(&head.blobs[blob]), What::NoRows);
+            }
             Err(BadRows::Checksum(blob)) => {
                 let first = msgpack::values(&keys).take(3).flatten().map(show::key).collect();
                 return wrong(frame.range(&head.blobs[blob]), What::Outcomes(rows, first));

@@ -123,6 +123,10 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod pair_tests;
+#[cfg(test)]
 mod rows_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //!
 //! Invariant: memory is bounded by what is in the file, or by [`UNPACKED_LIMIT`] where a frame unpacks to more.
 
-use std::{borrow::Cow, io, io::Read, ops::Range};
+use std::{borrow::Cow, io, ops::Range};
 
 use super::{
     FrameAt, ReadAt, UNPACKED_LIMIT,
@@ -86,7 +86,7 @@ impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
         let rows = self.head.rows();
         let Some(schema) = &layout.schema else {
             let span = self.span(first..first + 1)?;
-            let bytes = span.blob(first, layout.compress, None)?.into_owned();
+            let bytes = span.blob(first, layout.compress, None, &mut Unpacker::default())?.into_owned();
             return if are_values(&bytes, rows) {
                 Ok(Some(Block::Rows(bytes)))
             } else {
@@ -94,9 +94,10 @@ impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
             };
         };
         let span = self.span(first..first + layout.blobs())?;
-        let starts = schema.blob_starts();
-        let columns = (0..schema.types.len())
-            .map(|column| self.decode(&span, layout.compress, schema, column, first + starts[column]));
+        let (starts, mut unpacker) = (schema.blob_starts(), Unpacker::default());
+        let columns = (0..schema.types.len()).map(|column| {
+            self.decode(&span, layout.compress, schema, column, first + starts[column], &mut unpacker)
+        });
         let columns = columns.collect::<Result<_, _>>()?;
         let table = Table { row: schema.row, names: schema.names.clone(), count: rows, columns };
         if table.has_bounded_rows() { Ok(Some(Block::Columns(table))) } else { Err(BadRows::Form(first)) }
@@ -110,10 +111,10 @@ impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
         let Some((Layout { schema: Some(schema), compress }, first)) = self.layout(side) else {
             return Ok(None);
         };
-        let starts = schema.blob_starts();
+        let (starts, mut unpacker) = (schema.blob_starts(), Unpacker::default());
         let columns = wanted.iter().map(|&column| {
             let span = self.span(first + starts[column]..first + starts[column + 1])?;
-            self.decode(&span, *compress, schema, column, first + starts[column])
+            self.decode(&span, *compress, schema, column, first + starts[column], &mut unpacker)
         });
         columns.collect::<Result<_, _>>().map(Some)
     }
@@ -134,12 +135,14 @@ impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
         schema: &Schema,
         column: usize,
         first: usize,
+        unpacker: &mut Unpacker,
     ) -> Result<Column, BadRows> {
         let kind = schema.types[column];
         let rows = self.head.rows();
         let implied = kind.item_len().map(|len| len * u64::from(rows));
-        let codes = span.blob(first, compress, implied)?;
-        let more = if kind.blobs() > 1 { Some(span.blob(first + 1, compress, None)?) } else { None };
+        let codes = span.blob(first, compress, implied, unpacker)?;
+        let more =
+            if kind.blobs() > 1 { Some(span.blob(first + 1, compress, None, unpacker)?) } else { None };
         let blobs: Vec<&[u8]> = std::iter::once(&*codes).chain(more.as_deref()).collect();
         Column::decode(kind, &blobs, rows).map_err(|blob| BadRows::Form(first + blob))
     }
@@ -159,8 +162,8 @@ impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
     pub fn listed(&self) -> Result<Option<Vec<(FrameAt, Head)>>, BadRows> {
         let Kind::Index { .. } = self.head.kind else { return Ok(None) };
         let span = self.span(0..1)?;
-        let listed = span.blob(0, Compress::None, None)?;
-        let entries = index::entries(&listed, self.frame.header.tag, self.frame.offset);
+        let listed = span.stored(0)?;
+        let entries = index::entries(listed, self.frame.header.tag, self.frame.offset);
         entries.map(Some).ok_or(BadRows::Form(0))
     }
 
@@ -172,7 +175,7 @@ impl<'a, S: ReadAt + ?Sized> Contents<'a, S> {
             Kind::Optional if !self.head.blobs.is_empty() => {
                 let span = self.span(0..self.head.blobs.len())?;
                 let mut blobs = 0..self.head.blobs.len();
-                blobs.try_for_each(|blob| span.blob(blob, Compress::None, None).map(drop))
+                blobs.try_for_each(|blob| span.stored(blob).map(drop))
             }
             Kind::Optional | Kind::Close(_) => Ok(()),
         }
@@ -188,32 +191,52 @@ struct Span<'a> {
 }
 
 impl Span<'_> {
-    /// A blob as it was before it was stored, checked; of this very length if one is implied.
-    fn blob(&self, index: usize, compress: Compress, len: Option<u64>) -> Result<Cow<'_, [u8]>, BadRows> {
+    /// A blob as it is stored, without its padding, checked.
+    fn stored(&self, index: usize) -> Result<&[u8], BadRows> {
         let blob = &self.head.blobs[index];
         let start = (blob.at - self.start) as usize;
         let padded = self.bytes.get(start..start + pad8(blob.len) as usize);
         let sound = padded.filter(|padded| crc32fast::hash(padded) == blob.crc);
-        let stored = &sound.ok_or(BadRows::Checksum(index))?[..blob.len as usize];
+        Ok(&sound.ok_or(BadRows::Checksum(index))?[..blob.len as usize])
+    }
+
+    /// A blob as it was before it was stored; of this very length if one is implied.
+    fn blob(
+        &self,
+        index: usize,
+        compress: Compress,
+        len: Option<u64>,
+        unpacker: &mut Unpacker,
+    ) -> Result<Cow<'_, [u8]>, BadRows> {
+        let stored = self.stored(index)?;
         match compress {
             Compress::None => Ok(Cow::Borrowed(stored)),
-            Compress::Zstd => unpack(stored, len).map(Cow::Owned).ok_or(BadRows::Form(index)),
+            Compress::Zstd => unpacker.unpack(stored, len).map(Cow::Owned).ok_or(BadRows::Form(index)),
         }
     }
 }
 
-/// What one Zstandard frame holds, if it is of this length, or bounded where none is implied.
-fn unpack(stored: &[u8], len: Option<u64>) -> Option<Vec<u8>> {
-    let told = zstd::zstd_safe::get_frame_content_size(stored).ok()??;
-    let whole = zstd::zstd_safe::find_frame_compressed_size(stored).ok()? == stored.len();
-    if !whole || told > UNPACKED_LIMIT || len.is_some_and(|len| len != told) {
-        return None;
+/// Unpacks Zstandard frames, one after the other.
+#[derive(Default)]
+struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
+
+impl Unpacker {
+    /// What one frame holds, if it is of this length, or bounded where none is implied.
+    fn unpack(&mut self, stored: &[u8], len: Option<u64>) -> Option<Vec<u8>> {
+        /// No block of Zstandard is shorter than this, and none holds more than that.
+        const BLOCK: (u64, u64) = (4, 128 << 10);
+        let told = zstd::zstd_safe::get_frame_content_size(stored).ok()??;
+        let whole = zstd::zstd_safe::find_frame_compressed_size(stored).ok()? == stored.len();
+        let possible = (stored.len() as u64 / BLOCK.0).saturating_mul(BLOCK.1).min(UNPACKED_LIMIT);
+        if !whole || told > possible || len.is_some_and(|len| len != told) {
+            return None;
+        }
+        if self.0.is_none() {
+            self.0 = zstd::bulk::Decompressor::new().ok();
+        }
+        let bytes = self.0.as_mut()?.decompress(stored, told as usize).ok()?;
+        (bytes.len() as u64 == told).then_some(bytes)
     }
-    // It grows by what really comes out, since the told length is just another claim.
-    let mut bytes = Vec::new();
-    let decoder = zstd::stream::read::Decoder::with_buffer(stored).ok()?;
-    decoder.take(told + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 == told).then_some(bytes)
 }
 
 /// Whether these are `count` whole values.

@@ -64,6 +64,8 @@ pub enum What {
     Keys(u32),
     /// Values or stories of so many tasks, and the first few keys.
     Outcomes(u32, Vec<String>),
+    /// A frame that holds no rows, such as an index.
+    NoRows,
     /// A sound frame of a newer version.
     Newer,
 }
@@ -73,7 +75,7 @@ impl What {
     #[must_use]
     pub fn is_left_by_a_crash(&self) -> bool {
         match self {
-            What::Torn | What::NoFrame(_) | What::Keys(_) | What::Outcomes(..) => true,
+            What::Torn | What::NoFrame(_) | What::Keys(_) | What::Outcomes(..) | What::NoRows => true,
             What::Gap(_) | What::Malformed | What::Newer => false,
         }
     }
@@ -93,6 +95,7 @@ impl fmt::Display for Damage {
                 write!(f, "outcomes of {rows} tasks ({}", first.join(", "))?;
                 f.write_str(if (*rows as usize) > first.len() { ", ..)" } else { ")" })
             }
+            What::NoRows => f.write_str("a frame without outcomes, such as an index"),
             What::Newer => f.write_str("made by a newer version"),
         }
     }
@@ -127,7 +130,7 @@ pub struct Scanner<'a, S: ?Sized> {
 impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     /// Walks from `start` to `len`. Without a tag, that of the first frame found is taken.
     pub fn new(source: &'a S, start: u64, len: u64, tag: Option<u32>) -> Scanner<'a, S> {
-        Scanner { window: Window::new(source), len, at: start, tag, sequence: 0, found: None }
+        Scanner { window: Window::new(source, len), len, at: start, tag, sequence: 0, found: None }
     }
 
     /// The next step; `None` at the end.

@@ -10,20 +10,21 @@ const WINDOW: usize = 128 << 10;
 /// A window over a source.
 pub struct Window<'a, S: ?Sized> {
     source: &'a S,
+    /// Where the source ends.
+    end: u64,
     start: u64,
     bytes: Vec<u8>,
     filled: usize,
 }
 
 impl<'a, S: ReadAt + ?Sized> Window<'a, S> {
-    /// A window that has read nothing yet.
-    pub fn new(source: &'a S) -> Window<'a, S> {
-        Window { source, start: 0, bytes: Vec::new(), filled: 0 }
+    /// A window that has read nothing yet, over a source that ends at `end`.
+    pub fn new(source: &'a S, end: u64) -> Window<'a, S> {
+        Window { source, end, start: 0, bytes: Vec::new(), filled: 0 }
     }
 
     /// `len` bytes from `at` on; fewer only where the source ends.
     ///
-    /// Memory for `len` is taken, so the caller has compared it with the length of the source.
     pub fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         let inside = at
             .checked_sub(self.start)
@@ -41,7 +42,8 @@ impl<'a, S: ReadAt + ?Sized> Window<'a, S> {
     }
 
     fn fill(&mut self, at: u64, len: usize) -> io::Result<()> {
-        let len = len.max(WINDOW);
+        let rest = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
+        let len = len.max(WINDOW).min(rest);
         if self.bytes.len() < len {
             self.bytes.resize(len, 0);
         }
