@@ -187,19 +187,24 @@ fn p2_no_crash_at_any_call_loses_what_was_acknowledged() {
 #[test]
 fn p2_no_crash_during_recovery_loses_what_was_acknowledged() {
     for call in 4..calls() {
-        let disk = MemoryDisk::default();
-        disk.fail(call, Fault::Power);
-        let (pushed, acknowledged) = run(&disk);
-        for seed in 0..4 {
-            for again in 0..9 {
-                let image = disk.crash(seed);
-                image.fail(again, Fault::Power);
+        // After a power failure, and after an error that the kernel keeps from the next process.
+        let disks = [Fault::Power, Fault::Error].map(|fault| {
+            let disk = MemoryDisk::default();
+            disk.fail(call, fault);
+            (run(&disk), disk)
+        });
+        let [(of_power, power), (of_error, error)] = disks;
+        let crashed = (0..4).map(|seed| (&of_power, power.crash(seed)));
+        for ((pushed, acknowledged), found) in crashed.chain([(&of_error, error.kill())]) {
+            for again in 0..11 {
+                let image = found.kill();
+                image.fail(image.calls() + again, Fault::Power);
                 let shown = open(&image).map(|(_, seen, _)| seen);
                 for second in 0..3 {
                     let image = image.crash(second);
-                    let what = format!("call {call}, image {seed}, then call {again}, image {second}");
+                    let what = format!("call {call}, then call {again}, image {second}");
                     let (_, seen, _) = open(&image).unwrap_or_else(|error| panic!("{what}: {error}"));
-                    assert_between(shown.as_ref().unwrap_or(&acknowledged), &seen, &pushed, &what);
+                    assert_between(shown.as_ref().unwrap_or(acknowledged), &seen, pushed, &what);
                     assert_eq!(read(&image), seen, "{what}");
                 }
             }
@@ -217,8 +222,10 @@ fn p2_what_is_shown_after_a_failed_call_survives_the_next_crash() {
             let what = format!("{fault:?} at call {call}");
             // The kernel shows bytes to the next process although they are not on the disk.
             let disk = disk.kill();
-            let (file, shown, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let (mut file, mut shown, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_between(&acknowledged, &shown, &pushed, &what);
+            push(&mut file, 20..30, &Seen::new(), &mut shown);
+            file.flush().expect("a disk");
             drop(file);
             for seed in 0..8 {
                 let image = disk.crash(seed);
