@@ -167,7 +167,7 @@ fn p2_no_crash_at_any_call_loses_what_was_acknowledged() {
         let disk = MemoryDisk::default();
         disk.fail(call, Fault::Power);
         let (pushed, acknowledged) = run(&disk);
-        for seed in 0..24 {
+        for seed in 0..16 {
             let what = format!("call {call}, image {seed}");
             let image = disk.crash(seed);
             assert_between(&acknowledged, &read(&image), &pushed, &what);
