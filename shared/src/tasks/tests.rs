@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Bytes of memory that a key may cost beyond its own.
-const OVERHEAD: usize = 9;
+const OVERHEAD: usize = 10;
 /// Bytes for the piece that is being filled.
 const CONSTANT: usize = 64 << 10;
 
