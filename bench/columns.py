@@ -2,28 +2,32 @@
 """One column of a large checkpoint, against pyarrow and an uncompressed Parquet file with the same data.
 
 README.md beside this file says what is measured and how. Needs what `make lint` installs. The exit code is 0 if every
-bar is met. The files take 2 KiB a row each, and are removed at the end.
+bar is met. Each of the two files takes 2 KiB a row; they are removed at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pyarrow
 import pyarrow.parquet as parquet
-from encoder import Encoder, columns
 
-from maniple import Checkpoint
+PYTHON = Path(__file__).parent.parent / "python"
+sys.path[:0] = [str(PYTHON / "src"), str(PYTHON / "tests")]
+
+from encoder import Encoder, columns  # noqa: E402
+from maniple import Checkpoint  # noqa: E402
 
 STOCKS = 5_400
 FRAME = 16 << 20
@@ -33,6 +37,7 @@ GROUP = 64
 BAR = 1.0
 """Wall time, as a share of pyarrow's."""
 
+Times = dict[tuple[str, bool], list[float]]
 Frame = tuple[Any, list[str], list[Any]]
 
 
@@ -78,61 +83,90 @@ def forget(path: Path) -> None:
     os.close(handle)
 
 
-def timed(read: Callable[[], Any]) -> tuple[float, bool]:
-    """Seconds that it takes, and whether the disk was read."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_inblock, time.perf_counter()
-    read()
-    took = time.perf_counter() - start
-    return took, resource.getrusage(resource.RUSAGE_SELF).ru_inblock > before
+def timed(read: Callable[[str], Any], name: str) -> float:
+    """Seconds that it takes; a reader in another process tells them itself."""
+    start = time.perf_counter()
+    told = read(name)
+    return told if isinstance(told, float) else time.perf_counter() - start
 
 
-def measure(ours: Path, theirs: Path, width: int, rounds: int) -> dict[tuple[str, bool], list[float]]:
+def measure(readers: Mapping[str, Callable[[str], Any]], files: Sequence[Path], width: int, rounds: int) -> Times:
     """Seconds of each reader, cold and warm; every round reads another column, and everybody the same one."""
-    times: dict[tuple[str, bool], list[float]] = {}
+    times: Times = {}
     for turn in range(rounds):
         name = f"c{turn * 37 % width}"
-        readers: dict[str, Callable[[], Any]] = {
-            "maniple": lambda name=name: Checkpoint(ours).column(name),
-            "read_table": lambda name=name: parquet.read_table(theirs, columns=[name]).column(0).to_numpy(),
-            "ParquetFile": lambda name=name: parquet.ParquetFile(theirs).read(columns=[name]).column(0).to_numpy(),
-        }
-        assert all(numpy.array_equal(readers["maniple"](), read()) for read in readers.values())
         for is_cold in (True, False):
             for reader, read in readers.items():
-                if is_cold:
-                    forget(ours)
-                    forget(theirs)
-                else:
-                    read()
-                took, is_read = timed(read)
-                if is_cold and not is_read:
-                    sys.exit("nothing was read from a disk: choose a --folder on one")
-                times.setdefault((reader, is_cold), []).append(took)
+                for path in files if is_cold else ():
+                    forget(path)
+                if not is_cold:
+                    read(name)
+                times.setdefault((reader, is_cold), []).append(timed(read, name))
     return times
 
 
+@contextmanager
+def rust_pyfunc(python: str, path: Path, rows: int, width: int) -> Iterator[dict[str, Callable[[str], Any]]]:
+    """Readers of rust_pyfunc, in a process of its own, on a file of its own."""
+    command = [python, str(Path(__file__).with_name("rust_pyfunc_column.py")), str(path), str(rows), str(width)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        asked, answers = process.stdin, process.stdout
+
+        def reader(function: str) -> Callable[[str], float]:
+            def read(name: str) -> float:
+                print(function, name[1:], file=asked, flush=True)
+                return float(answers.readline())
+
+            return read
+
+        if answers.readline() != "ready\n":
+            sys.exit(f"{python} could not make a file of rust_pyfunc")
+        yield {function: reader(f"query_backup_{function}") for function in ("factor_only_ultra_fast", "single_column")}
+        asked.close()
+
+
+def show(times: Times, bar: float | None) -> bool:
+    """Print the table; whether the bar is met by the fastest of the others."""
+    passed = True
+    for is_cold in (True, False):
+        middle = {reader: statistics.median(held) * 1e3 for (reader, cold), held in times.items() if cold == is_cold}
+        mine = middle.pop("maniple")
+        ratio = mine / min(middle.values())
+        others = ", ".join(f"{reader} {took:.1f}" for reader, took in middle.items())
+        verdict = "" if bar is None else f"  bar {bar:.2f}x  {'PASS' if ratio <= bar else 'FAIL'}"
+        print(f"{'cold' if is_cold else 'warm':<6}maniple {mine:.1f} ms, {others}: {ratio:.3f}x{verdict}", flush=True)
+        passed &= bar is None or ratio <= bar
+    return passed
+
+
 def main() -> int:
-    """Make the files, measure, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Make the files, measure, print."""
+    parser = argparse.ArgumentParser(description="one column of a large checkpoint, against others")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--width", type=int, default=262, help="columns of float64")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--folder", help="where the files are made for a while")
+    parser.add_argument("--folder", help="where the files are made for a while; on a disk")
+    parser.add_argument("--rust-pyfunc", metavar="PYTHON", help="an interpreter that has rust_pyfunc: compare with it")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         ours, theirs = make(Path(folder), asked.rows, asked.width)
-        print(f"{asked.rows:,} rows x {asked.width} columns, {ours.stat().st_size / 1e9:.2f} GB; one column, ms")
-        times = measure(ours, theirs, asked.width, asked.rounds)
-    middle = {what: statistics.median(held) * 1e3 for what, held in times.items()}
-    passed = True
-    for is_cold in (True, False):
-        mine, table, file = (middle[reader, is_cold] for reader in ("maniple", "read_table", "ParquetFile"))
-        ratio = mine / min(table, file)
-        passed &= ratio <= BAR
-        figures = f"maniple {mine:.1f}  pyarrow read_table {table:.1f}, ParquetFile {file:.1f}"
-        print(
-            f"{'cold' if is_cold else 'warm':<6}{figures:<58}{ratio:.2f}x  bar {BAR:.2f}x  {'PASS' if ratio <= BAR else 'FAIL'}"
-        )
+        print(f"{asked.rows:,} rows x {asked.width} columns of float64, {ours.stat().st_size / 1e9:.2f} GB")
+        readers: dict[str, Callable[[str], Any]] = {
+            "maniple": lambda name: Checkpoint(ours).column(name),
+            "pyarrow read_table": lambda name: parquet.read_table(theirs, columns=[name]).column(0).to_numpy(),
+            "ParquetFile": lambda name: parquet.ParquetFile(theirs).read(columns=[name]).column(0).to_numpy(),
+        }
+        for name in ("c0", f"c{asked.width - 1}"):
+            assert numpy.array_equal(readers["maniple"](name), readers["ParquetFile"](name))
+        passed = show(measure(readers, [ours, theirs], asked.width, asked.rounds), BAR)
+        theirs.unlink()
+        if asked.rust_pyfunc:
+            backup = Path(folder) / "bench.backup"
+            with rust_pyfunc(asked.rust_pyfunc, backup, asked.rows, asked.width) as others:
+                print(f"against rust_pyfunc and float32 in its format 4, {backup.stat().st_size / 1e9:.2f} GB")
+                both = {"maniple": readers["maniple"], **others}
+                show(measure(both, [ours, backup], asked.width, max(1, asked.rounds // 3)), None)
     return 0 if passed else 1
 
 
