@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
 from maniple.codec import DEEPEST, PICKLE, Codec, OneByOne, Undecodable, Unkeepable
@@ -77,7 +76,7 @@ def random_value(dice: random.Random, depth: int = 0) -> Any:
     if kind == 8:
         return dice.randbytes(dice.choice([1, 16, 255, 256, 65_535, 65_536]))
     if kind == 9:
-        return dice.choice([np.float32(0.1), np.float64(0.1), np.int8(-3), np.uint64(2**64 - 1), np.bool_(True)])
+        return dice.choice([np.float32(0.1), np.int8(-3), np.uint64(2**64 - 1), np.bool_(True), np.str_("a\udc80")])
     if kind == 10:
         return dice.choice(["a\udc80", bytearray(b"x"), {1, 2}, Point(1, 2), Colour.RED, Text("t"), 1j])
     if kind == 11:
@@ -141,6 +140,8 @@ def test_every_size_is_written_and_read_as_the_library_does(size: int) -> None:
         (np.float32(0.1), "cb3fb99999a0000000"),
         (np.int64(5), "05"),
         (np.bool_(False), "c2"),
+        (np.str_("x\0"), "a27800"),
+        (np.bytes_(b"x\0"), "c4027800"),
     ],
 )
 def test_the_documented_bytes(codec: Codec, value: Any, data: str) -> None:
@@ -161,7 +162,6 @@ def test_the_documented_bytes(codec: Codec, value: Any, data: str) -> None:
         np.longdouble("1.1"),
         np.timedelta64(5, "D"),
         np.datetime64("2024-01-02"),
-        np.str_("x"),
         np.complex128(1j),
     ],
     ids=lambda value: type(value).__name__,
@@ -175,14 +175,6 @@ def test_what_is_not_plain_is_pickled_where_it_stands(codec: Codec, value: Any) 
             assert codec.one(held)[:1] in (b"\x92", b"\x81") or type(held) is tuple
     with pytest.raises((OneByOne, ValueError)):
         codec.pack([value])
-
-
-def test_arrays_and_tables_come_back(codec: Codec) -> None:
-    array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    back = decoded(codec.one([array]))[0]
-    assert back.dtype == array.dtype and (back == array).all()
-    table = pd.DataFrame({"code": ["000001", "600000"], "x": [0.1, math.nan]})
-    pd.testing.assert_frame_equal(decoded(codec.one(table)), table)
 
 
 def test_a_batch_with_objects_is_refused_and_noticed(codec: Codec) -> None:

@@ -4,15 +4,18 @@ A node executes the text of this file, and that of ``child.py`` behind it, in an
 installed: it imports the standard library only. All of MessagePack that is needed is here; the library msgpack,
 where it is installed, does the ordinary cases faster, and both give the same bytes. It does not know of tasks.
 
-None, bool, int, float, str, bytes, list, dict, of exactly these types, are plain MessagePack; numpy's bools, integers
-and floats up to 64 bits become Python's. Anything else is an extension type (for readers: ``docs/values.md``):
+None, bool, int, float, str, bytes, list, dict, of exactly these types, are plain MessagePack; numpy's scalars of these
+kinds, up to 64 bits, become Python's. Anything else is an extension type (for readers: ``docs/values.md``):
 1  tuple: the MessagePack array of its elements
 2  int beyond 64 bits: two's complement, little-endian
 3  any other object: pickle protocol 5
+4  numpy's array of numbers: dtype, shape, elements
+5  pandas' series of float64 or int64 by distinct texts: name, labels, values
 
 Invariants
 - What comes back equals what was given, type for type; only numpy's scalars come back as Python's.
 - Nothing is pickled or unpickled but by ``one`` and ``each``, which hold a single task's value or key in hand.
+- numpy and pandas are imported by those who have their values, and to read one.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Callable
 
-TUPLE, INTEGER, PICKLE = 1, 2, 3
+TUPLE, INTEGER, PICKLE, ARRAY, SERIES = 1, 2, 3, 4, 5
 DEEPEST = 510  # levels below a value, as many as readers follow; what is deeper, or holds itself, is pickled whole
 LARGEST_KEPT = 16 << 20  # bytes that a packer may keep allocated
 
@@ -82,6 +85,11 @@ def extension(code: int, data: bytes) -> bytes:
     return head("ext", len(data)) + bytes([code]) + data
 
 
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can say it: not if it has lone surrogates."""
+    return text == text.encode(errors="ignore").decode()
+
+
 def holds(value: Any, unwanted: set[type]) -> bool:
     """Whether lists, tuples and dicts within a value hold any of these types, or are nested almost too deep."""
     level, nesting = [value], {list, tuple, dict}
@@ -93,6 +101,41 @@ def holds(value: Any, unwanted: set[type]) -> bool:
             return True
         level = gc.get_referents(*(level if kinds <= nesting else [held for held in level if type(held) in nesting]))
     return True
+
+
+def is_plain(dtype: Any) -> bool:
+    """Whether numpy's elements of this type are numbers that a name of two or three characters says all about."""
+    widest = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}.get(dtype.kind, 0)
+    return bool(dtype.isbuiltin == 1 and dtype.itemsize <= widest and dtype.str[0] != ">" and not dtype.metadata)
+
+
+def array_of(dtype: str, shape: list[int], data: bytes) -> Any:
+    """A numpy array of its own memory."""
+    numpy = importlib.import_module("numpy")
+    if is_plain(kind := numpy.dtype(dtype)):
+        array = numpy.ndarray(shape, kind, data)
+        if list(array.shape) == shape and array.nbytes == len(data):
+            return array.copy()
+    raise ValueError("malformed array")
+
+
+def series_parts(series: Any, index_type: Any) -> list[Any] | None:
+    """Name, labels and values of a pandas series, if they are all there is to it."""
+    index, labels = series.index, []
+    if type(index) is index_type and index.name is None and getattr(series.dtype, "str", "") in ("<f8", "<i8"):
+        labels = index.tolist()
+    if set(map(type, labels)) != {str} or len(set(labels)) < len(labels) or index.dtype != index_type(labels[:1]).dtype:
+        return None
+    if series.attrs or not series.flags.allows_duplicate_labels or not is_unicode("".join(labels)):
+        return None
+    return [series.name, labels, series.to_numpy()]
+
+
+def series_of(name: Any, labels: list[str], values: Any) -> Any:
+    if getattr(values, "shape", None) != (len(labels),):
+        raise ValueError("malformed series")
+    pandas = importlib.import_module("pandas")
+    return pandas.Series(values, index=pandas.Index(labels), name=name)
 
 
 class Codec:
@@ -157,19 +200,26 @@ class Codec:
             yield Undecodable(self.broken) if self.broken else value
 
     def scalar(self, kind: type) -> Callable[[Any], Any] | None:
-        """What makes one of Python's numbers of one of numpy's, where nothing is lost by it."""
+        """What makes one of Python's scalars of one of numpy's, where nothing is lost by it."""
         if not self.scalars and kind.__module__ == "numpy":
-            numpy, own = sys.modules["numpy"], {"f": float, "i": int, "u": int, "b": bool}
+            numpy = sys.modules["numpy"]
+            own: dict[str, Any] = {"f": float, "i": int, "u": int, "b": bool, "U": str.__str__, "S": bytes}
             known = map(numpy.dtype, set(numpy.sctypeDict.values()))
             self.scalars = {d.type: own[d.kind] for d in known if d.kind in own and d.itemsize <= 8}
         return self.scalars.get(kind)
 
     def foreign(self, value: Any, pack: Callable[[Any], bytes]) -> tuple[int, bytes]:
         """The extension type and the data of what MessagePack has no type for."""
-        if type(value) is tuple:
+        kind, loaded = type(value), sys.modules.get
+        if kind is tuple:
             return TUPLE, pack(list(value))
-        if type(value) is int:
+        if kind is int:
             return INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        if kind is getattr(loaded("numpy"), "ndarray", None) and is_plain(value.dtype):
+            return ARRAY, pack([value.dtype.str, list(value.shape), value.tobytes()])
+        if kind is getattr(loaded("pandas"), "Series", None):
+            if parts := series_parts(value, sys.modules["pandas"].Index):
+                return SERIES, pack(parts)
         return PICKLE, self.dumps(value)
 
     def dumps(self, value: Any) -> bytes:
@@ -191,6 +241,8 @@ class Codec:
             return tuple(self.unpack(data))
         if code == INTEGER:
             return int.from_bytes(data, "little", signed=True)
+        if code == ARRAY or code == SERIES:
+            return (array_of if code == ARRAY else series_of)(*self.unpack(data))
         if code != PICKLE:
             raise ValueError(f"unknown MessagePack extension type {code}")
         if not self.alone:
@@ -218,7 +270,7 @@ class Codec:
             out += value.to_bytes(1 << power, "big", signed=value < 0)
         elif kind is float:
             out += b"\xcb" + NUMBERS[0xCB].pack(value)
-        elif kind is bytes or (kind is str and value == value.encode(errors="ignore").decode()):
+        elif kind is bytes or (kind is str and is_unicode(value)):
             data = value if kind is bytes else value.encode()
             out += head("bin" if kind is bytes else "str", len(data)) + data
         elif kind is list or kind is dict:
