@@ -46,7 +46,7 @@ class Node:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
         theirs.setblocking(False)  # as the runtime of a node may leave it
-        program = memfd((SOURCE / "codec.py").read_bytes() + (SOURCE / "child.py").read_bytes())
+        program = memfd(b"".join((SOURCE / f"{name}.py").read_bytes() for name in ("codec", "shape", "child")))
         beacon = memfd(b"", 4096)
         self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")
         self.page[1] = NO_BOUND
@@ -127,9 +127,11 @@ class Node:
         path: Sequence[str] = (str(HERE),),
         memory: int | None = None,
         value_limit: int = 1 << 20,
+        shape: Any = None,
     ) -> tuple[str, dict[str, Any]]:
         what = {"module": module, "function": function, "path": list(path), "memory": memory}
-        self.send({"Load": {**what, "value_limit": value_limit}})
+        told = {} if shape is None else {"shape": shape}
+        self.send({"Load": {**what, "value_limit": value_limit, **told}})
         name, fields, _ = self.receive()
         return name, fields
 

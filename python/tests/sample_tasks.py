@@ -100,8 +100,17 @@ def made(what: str, size: int = 0) -> Any:
         "set": lambda: {1, 2},
         "lambda": lambda: lambda x: x + 1,
         "surrogate": lambda: ["a\udc80"],
+        "unmeasured": Unmeasured,
+        "pair": lambda: [1, 2],
     }
     return kinds[what]()
+
+
+class Unmeasured(list[Any]):
+    """A list that does not say how long it is."""
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
 
 
 def endless(depth: int) -> int:

@@ -1,7 +1,7 @@
 //! What our processes are started with: program, arguments, environment, descriptors.
 //!
 //! It waits for nothing: the keeper says later whether there is a process. A Python child executes the text of
-//! `codec.py` and `child.py`, which this binary carries, from a memory file.
+//! `codec.py`, `shape.py` and `child.py`, which this binary carries, from a memory file.
 
 use std::{
     env,
@@ -33,8 +33,11 @@ use crate::{
 };
 
 /// What a child executes.
-const PROGRAM: [&str; 2] =
-    [include_str!("../../python/src/maniple/codec.py"), include_str!("../../python/src/maniple/child.py")];
+const PROGRAM: [&str; 3] = [
+    include_str!("../../python/src/maniple/codec.py"),
+    include_str!("../../python/src/maniple/shape.py"),
+    include_str!("../../python/src/maniple/child.py"),
+];
 
 /// The descriptors of a child: its socket, its beacon, its program.
 const CONTROL: i32 = 3;

@@ -1,8 +1,8 @@
 """The Python child of a node: loads one function, calls it with key after key, sends back what came of it.
 
-A node executes the text of ``codec.py`` and this one behind it as ``__main__``, with two arguments: the descriptor of
-the control socket and that of the beacon page. Nothing but the standard library needs to be installed. It knows
-nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and failures go out.
+A node executes the texts of ``codec.py``, ``shape.py`` and this file as ``__main__``, with two arguments: the
+descriptors of the control socket and of the beacon page. Nothing but the standard library needs to be installed. It
+knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and failures go out.
 Messages: ``shared/src/wire/child.rs``. A frame: length of head, length of payload (u32, little-endian), head, payload.
 
 Invariants
@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 
 if "Codec" not in globals():
     from maniple.codec import Codec, Undecodable, Unkeepable, head, name_of, text_of
+    from maniple.shape import Shape
 
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
 STORY_LIMIT = 192 << 10  # characters of failures after which a frame is sent: so its head stays below 1 MiB
@@ -189,6 +190,7 @@ class Child:
         """Loads the function, then runs what comes, until the node is gone."""
         what = self.receive()[0]["Load"]
         self.limit, self.memory = min(what["value_limit"], PAYLOAD_LIMIT), what["memory"]
+        self.shape = Shape(what.get("shape"))
         if self.memory is not None:
             resource = importlib.import_module("resource")
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
@@ -286,7 +288,7 @@ class Child:
         self.page[RUNNING] = 0
         self.streams.tidy()
         blob = b""
-        if not self.codec.pickled:
+        if not self.codec.pickled and self.shape.all_fit(self.values):
             with contextlib.suppress(Exception):
                 blob = self.codec.pack(self.values)
         if 0 < len(blob) <= min(self.limit, FRAME_SIZE):
@@ -305,6 +307,8 @@ class Child:
             else:
                 value = next(values)
                 try:
+                    if misfit := self.shape.misfit(value):
+                        raise Unkeepable(name_of(type(value)), misfit)
                     part = self.codec.one(value)
                     if len(part) > self.limit:
                         why = f"its {len(part):,} bytes are more than the limit of {self.limit:,}"
