@@ -61,7 +61,7 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
         id: JobId(getrandom::u64().map_err(|error| Fault::internal(error.to_string()))?),
         work,
         limits: job.limits(),
-        checkpoint: job.checkpoint_spec(&cwd),
+        checkpoint: job.checkpoint_spec(reader.fields(), &cwd),
         batch_size: job.batch_size,
         wants_results: !matches!(results, Results::Kept),
         detached,

@@ -18,6 +18,7 @@ use shared::{
     id::Attempt,
     job::{Existing, JobSpec},
     outcome::Failure,
+    shape::ValueShape,
     tasks::TaskList,
     wire::client::{StopCause, Stopped, Summary},
 };
@@ -68,12 +69,12 @@ pub struct Recording {
 /// What a writer answers.
 #[derive(Debug)]
 pub enum Answer {
-    /// The checkpoint is open, and there is nothing in it: work can begin.
-    Opened,
+    /// The checkpoint is open, and there is nothing in it: work can begin. Values have to look like this.
+    Opened(ValueShape),
     /// There is a checkpoint: work can begin after a scan, when all tasks are known.
     NeedsTasks,
-    /// The scan: tasks that have a value already.
-    Scanned(TaskSet),
+    /// The scan: tasks that have a value already, and what others have to look like.
+    Scanned(TaskSet, ValueShape),
     /// All keys are durable.
     Stored,
     /// Something for the user to read.
@@ -131,37 +132,41 @@ impl<A: FnMut(Answer)> Writer<A> {
             let message = format!("failed to keep the job in {}: {error}", dir.display());
             return self.fail(StopCause::Storage, message);
         }
-        let Some(checkpoint) = &self.spec.checkpoint else { return (self.answer)(Answer::Opened) };
+        let Some(checkpoint) = &self.spec.checkpoint else {
+            return (self.answer)(Answer::Opened(ValueShape::Any));
+        };
         let is_new = std::fs::metadata(&checkpoint.path).map_or(true, |file| file.len() == 0);
         if is_new || checkpoint.existing == Existing::SetAside {
-            if self.open(&mut |_, _, _| {}) {
-                (self.answer)(Answer::Opened);
+            if let Some(shape) = self.open(&mut |_, _, _| {}) {
+                (self.answer)(Answer::Opened(shape));
             }
         } else {
             (self.answer)(Answer::NeedsTasks);
         }
     }
 
-    fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> bool {
-        let Some(checkpoint) = &self.spec.checkpoint else { return true };
+    /// Opens the checkpoint; what values have to look like.
+    fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> Option<ValueShape> {
+        let Some(checkpoint) = &self.spec.checkpoint else { return Some(ValueShape::Any) };
         let identity = self.spec.work.identity();
-        match CheckpointFile::open(&checkpoint.path, &Terms::new(identity, checkpoint.existing), visit) {
+        match CheckpointFile::open(&checkpoint.path, &Terms::of(identity, checkpoint), visit) {
             Ok((file, notes)) => {
+                let shape = checkpoint.shape.found(file.columns(), file.shape());
                 self.file = Some(file);
                 notes.into_iter().for_each(|note| (self.answer)(Answer::Note(note)));
-                if checkpoint.existing == Existing::SetAside {
-                    self.spec.resume_from_now_on();
+                if checkpoint.existing == Existing::SetAside || checkpoint.shape != shape {
+                    self.spec.settle(&shape);
                     if let Some(dir) = &self.dir
                         && let Err(error) = keep_spec(dir, &self.spec)
                     {
                         tracing::warn!(%error, "failed to keep the job");
                     }
                 }
-                true
+                Some(shape)
             }
             Err(error) => {
                 self.fail_with(&error);
-                false
+                None
             }
         }
     }
@@ -219,8 +224,8 @@ impl<A: FnMut(Answer)> Writer<A> {
             // A failure, before or after, does not hide a value.
             Recorded::Failures => {}
         });
-        if opened {
-            (self.answer)(Answer::Scanned(values));
+        if let Some(shape) = opened {
+            (self.answer)(Answer::Scanned(values, shape));
         }
     }
 
@@ -328,7 +333,7 @@ fn keep_end(dir: &std::path::Path, summary: &Summary) -> std::io::Result<()> {
 mod tests {
     use shared::{
         id::TaskRange,
-        job::{CheckpointSpec, CommandSpec, Limits, Work},
+        job::{CheckpointSpec, CommandSpec, Compression, Limits, Work},
         outcome::Cause,
     };
 
@@ -360,7 +365,15 @@ mod tests {
             id: shared::id::JobId(1),
             work,
             limits: Limits::default(),
-            checkpoint: Some(CheckpointSpec { path, existing: Existing::Resume, flush: Duration::ZERO }),
+            checkpoint: Some(CheckpointSpec {
+                path,
+                existing: Existing::Resume,
+                flush: Duration::ZERO,
+                columns: vec![],
+                key_columns: vec![],
+                compress: Compression::None,
+                shape: ValueShape::Open,
+            }),
             batch_size: None,
             wants_results: false,
             detached: false,
@@ -369,7 +382,7 @@ mod tests {
         let mut tasks = TaskList::new();
         tasks.extend(&[3, 2, 1]).expect("well formed");
         Writer::new(spec, None, |answer| answers.push(answer)).scan(&RwLock::new(tasks));
-        let [Answer::Scanned(values)] = &answers[..] else { panic!("{answers:?}") };
+        let [Answer::Scanned(values, _)] = &answers[..] else { panic!("{answers:?}") };
         assert_eq!(values.ranges().collect::<Vec<_>>(), [TaskRange::new(1, 3)]);
     }
 }

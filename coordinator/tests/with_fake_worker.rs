@@ -11,7 +11,8 @@ use shared::{
     door::{Door, door},
     endpoint::{Connected, Endpoint, EndpointError, hello},
     id::{JobId, ReportId, WorkerId, count},
-    job::{CheckpointSpec, Existing, FunctionSpec, JobSpec, Limits, Work},
+    job::{CheckpointSpec, Compression, Existing, FunctionSpec, JobSpec, Limits, Work},
+    shape::ValueShape,
     supervision::{self, Family, Parent, Policy, Restart, Strategy},
     wire::{
         Role,
@@ -106,7 +107,6 @@ async fn worker(mut connected: Connected, number: u64, value: u8) {
 fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
     let path = vec!["/".to_owned()];
     let function = FunctionSpec { module: "m".into(), function: "f".into(), path, python: None };
-    let flush = Duration::from_millis(20);
     JobSpec {
         id: JobId(id),
         work: Work::Function(function),
@@ -114,7 +114,11 @@ fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
         checkpoint: checkpoint.map(|path| CheckpointSpec {
             path: path.to_owned(),
             existing: Existing::Resume,
-            flush,
+            flush: Duration::from_millis(20),
+            columns: vec![],
+            key_columns: vec![],
+            compress: Compression::None,
+            shape: ValueShape::Open,
         }),
         batch_size: None,
         wants_results: checkpoint.is_none(),

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::JobId;
+use crate::{id::JobId, shape::ValueShape};
 
 /// A job as its client describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,12 +28,13 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// The old checkpoint has been set aside: from now on the new one is gone on from.
-    pub fn resume_from_now_on(&mut self) {
-        if let Some(checkpoint) =
-            self.checkpoint.as_mut().filter(|checkpoint| checkpoint.existing == Existing::SetAside)
-        {
-            checkpoint.existing = Existing::Resume;
+    /// The checkpoint is open: from now on it is the one that is gone on from, and its values have this shape.
+    pub fn settle(&mut self, shape: &ValueShape) {
+        if let Some(checkpoint) = &mut self.checkpoint {
+            if checkpoint.existing == Existing::SetAside {
+                checkpoint.existing = Existing::Resume;
+            }
+            checkpoint.shape.clone_from(shape);
         }
     }
 }
@@ -110,6 +111,34 @@ pub struct CheckpointSpec {
     pub existing: Existing,
     /// The longest time between a task's end and its outcome on the disk.
     pub flush: Duration,
+    /// Names of the values' columns, distinct; empty if they have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Names of the keys' fields, where the tasks have any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_columns: Vec<String>,
+    /// How what is written is stored.
+    #[serde(default, skip_serializing_if = "Compression::is_none")]
+    pub compress: Compression,
+    /// What values have to look like: the client leaves it open, or to anything; the coordinator finds it in the file.
+    #[serde(default, skip_serializing_if = "ValueShape::is_open")]
+    pub shape: ValueShape,
+}
+
+/// How what is written to a checkpoint is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Compression {
+    /// As it is.
+    #[default]
+    None,
+    /// Each column as a Zstandard frame.
+    Zstd,
+}
+
+impl Compression {
+    fn is_none(&self) -> bool {
+        *self == Compression::None
+    }
 }
 
 /// What to do with a checkpoint that exists already.

@@ -11,6 +11,7 @@ pub mod job;
 pub mod msgpack;
 pub mod outcome;
 pub mod security;
+pub mod shape;
 pub mod supervision;
 pub mod tasks;
 pub mod wire;

@@ -9,8 +9,9 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 use serde::Serialize;
 use shared::{
     id::{Attempt, BatchId, Epoch, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
-    job::{CheckpointSpec, CommandSpec, Existing, FunctionSpec, JobSpec, Limits, Work},
+    job::{CheckpointSpec, CommandSpec, Compression, Existing, FunctionSpec, JobSpec, Limits, Work},
     outcome::{Cause, Failure},
+    shape::ValueShape,
     wire::{Hello, Role, Version, Welcome, child::*, client::*, worker::*},
 };
 
@@ -30,8 +31,15 @@ fn head<T: Serialize>(message: &T) -> String {
 }
 
 fn spec(work: Work) -> Box<JobSpec> {
-    let flush = Duration::from_millis(1500);
-    let checkpoint = CheckpointSpec { path: "/data/c.checkpoint".into(), existing: Existing::Resume, flush };
+    let checkpoint = CheckpointSpec {
+        path: "/data/c.checkpoint".into(),
+        existing: Existing::Resume,
+        flush: Duration::from_millis(1500),
+        columns: vec![],
+        key_columns: vec![],
+        compress: Compression::None,
+        shape: ValueShape::Open,
+    };
     let limits = Limits { timeout: Some(Duration::from_secs(9)), memory: Some(1 << 30), ..Limits::default() };
     Box::new(JobSpec {
         id: JobId(0x0123_4567_89ab_cdef),
@@ -42,6 +50,18 @@ fn spec(work: Work) -> Box<JobSpec> {
         wants_results: false,
         detached: true,
     })
+}
+
+/// The same with what may be absent.
+fn spec_of_columns(work: Work) -> Box<JobSpec> {
+    let mut spec = spec(work);
+    if let Some(checkpoint) = &mut spec.checkpoint {
+        checkpoint.columns = vec!["a".to_owned()];
+        checkpoint.key_columns = vec!["k".to_owned()];
+        checkpoint.compress = Compression::Zstd;
+        checkpoint.shape = ValueShape::Columns(vec!["a".to_owned()]);
+    }
+    spec
 }
 
 fn heads() -> Vec<(&'static str, String)> {
@@ -112,12 +132,15 @@ fn heads() -> Vec<(&'static str, String)> {
         path: vec![text("/x")],
         memory: Some(1),
         value_limit: 2,
+        shape: ValueShape::Open,
     };
+    let shaped = |shape| ToChild::Load(Load { shape, ..load.clone() });
     vec![
         ("Hello", head(&hello)),
         ("Welcome.Accepted", head(&Welcome::Accepted { version, lease_ms: 10_000 })),
         ("Welcome.Refused", head(&Welcome::Refused { reason: text("no") })),
         ("ToWorker.Job", head(&ToWorker::Job(spec(function)))),
+        ("ToWorker.Job.columns", head(&ToWorker::Job(spec_of_columns(command.clone())))),
         ("ToWorker.JobEnded", head(&ToWorker::JobEnded(job))),
         ("ToWorker.Run", head(&ToWorker::Run(run))),
         ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),
@@ -152,7 +175,12 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),
         ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),
         ("ToClient.Heartbeat", head(&ToClient::Heartbeat)),
-        ("ToChild.Load", head(&ToChild::Load(load))),
+        ("ToChild.Load", head(&ToChild::Load(load.clone()))),
+        ("ToChild.Load.any", head(&shaped(ValueShape::Any))),
+        ("ToChild.Load.single", head(&shaped(ValueShape::Single))),
+        ("ToChild.Load.width", head(&shaped(ValueShape::Width(8)))),
+        ("ToChild.Load.names", head(&shaped(ValueShape::Names(vec![text("a")])))),
+        ("ToChild.Load.columns", head(&shaped(ValueShape::Columns(vec![text("a")])))),
         ("ToChild.Run", head(&ToChild::Run { first: 1, count: 2 })),
         ("FromChild.Ready", head(&FromChild::Ready { python: text("3.11.7"), lacks_msgpack: None })),
         ("FromChild.Unloadable", head(&FromChild::Unloadable { message: text("m"), traceback: text("t") })),

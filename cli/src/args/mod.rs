@@ -14,7 +14,7 @@ pub mod usage;
 pub mod values;
 pub mod work;
 
-use values::FunctionName;
+use values::{ColumnNames, Compress, FunctionName};
 
 /// Run millions of small tasks on the cores of many machines, and keep every result.
 #[derive(Debug, Parser)]
@@ -116,6 +116,20 @@ pub struct Job {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = values::seconds_or_zero)]
     #[arg(help_heading = "Checkpoint")]
     pub flush: Duration,
+
+    /// Names of the columns of the values, for whoever makes a table of them; every value has to have these
+    #[arg(long, value_name = "NAME,NAME,..", requires = "checkpoint", conflicts_with = "command")]
+    #[arg(help_heading = "Checkpoint")]
+    pub columns: Option<ColumnNames>,
+
+    /// How a checkpoint is stored: smaller for some time of one core, or as it is
+    #[arg(long, value_name = "HOW", value_enum, default_value = "none", requires = "checkpoint")]
+    #[arg(help_heading = "Checkpoint")]
+    pub compress: Compress,
+
+    /// Keep values also where they have another width, or other names, than those that the checkpoint has already
+    #[arg(long, requires = "checkpoint", conflicts_with_all = ["command", "columns"], help_heading = "Checkpoint")]
+    pub any_shape: bool,
 
     /// Further attempts for a task whose process or worker died under it
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Limits of a task")]

@@ -3,12 +3,15 @@
 use std::{ffi::OsString, path::Path, time::Duration};
 
 use clap::CommandFactory;
-use shared::job::{Existing, Work};
+use shared::{
+    job::{Compression, Existing, Work},
+    shape::ValueShape,
+};
 
 use super::{
     Cli, Job, Verb,
     usage::{Instead, parse},
-    values::{FunctionName, listen, seconds, seconds_or_zero, size},
+    values::{ColumnNames, FunctionName, listen, seconds, seconds_or_zero, size},
 };
 
 fn words(line: &str) -> Vec<OsString> {
@@ -48,7 +51,7 @@ fn a_function_job_has_its_defaults() {
     let job = job("run factors:compute --tasks t.csv");
     assert_eq!(job.limits(), shared::job::Limits::default());
     assert_eq!((job.flush, job.grace), (Duration::from_secs(1), Duration::from_secs(10)));
-    assert_eq!(job.checkpoint_spec(Path::new("/w")), None);
+    assert_eq!(job.checkpoint_spec(&[], Path::new("/w")), None);
     assert!(!job.is_command() && !job.quiet && !job.json);
     assert_eq!(job.work(&[], "/w").identity(), "function factors:compute");
 }
@@ -64,7 +67,7 @@ fn every_option_of_a_job_is_taken_over() {
     let limits = job.limits();
     assert_eq!((limits.death_retries, limits.error_retries, limits.memory), (7, 2, Some(512 << 20)));
     assert_eq!(limits.timeout, Some(Duration::from_millis(250)));
-    let checkpoint = job.checkpoint_spec(Path::new("/w")).expect("a checkpoint was asked for");
+    let checkpoint = job.checkpoint_spec(&[], Path::new("/w")).expect("a checkpoint was asked for");
     assert_eq!((checkpoint.path.as_path(), checkpoint.existing), (Path::new("/w/c"), Existing::SetAside));
     assert_eq!((checkpoint.flush, job.grace, job.batch_size), (Duration::ZERO, Duration::ZERO, Some(9)));
     let Work::Function(function) = job.work(&[], "/w") else { panic!("a function") };
@@ -83,8 +86,25 @@ fn everything_behind_the_dashes_belongs_to_the_command() {
         (command.argv, command.fields, command.cwd.as_str()),
         (job.command.clone(), vec!["n".to_owned()], "/w")
     );
-    let checkpoint = job.checkpoint_spec(Path::new("/w")).expect("a checkpoint was asked for");
+    let checkpoint = job.checkpoint_spec(&[], Path::new("/w")).expect("a checkpoint was asked for");
     assert_eq!(checkpoint.existing, Existing::ResumeAnyWork);
+}
+
+#[test]
+fn a_checkpoint_has_columns_and_a_shape() {
+    let spec = |line: &str| {
+        let fields = ["date".to_owned(), "code".to_owned()];
+        job(line).checkpoint_spec(&fields, Path::new("/w")).expect("a checkpoint was asked for")
+    };
+    let plain = spec("run f:g --tasks t.csv --checkpoint c");
+    assert_eq!((plain.columns, plain.compress, plain.shape), (vec![], Compression::None, ValueShape::Open));
+    assert_eq!(plain.key_columns, ["date", "code"]);
+    let named = spec("submit --access-file a f:g --tasks t.csv --checkpoint c --columns é,b --compress zstd");
+    assert_eq!(named.columns, ["é", "b"]);
+    assert_eq!((named.compress, named.shape), (Compression::Zstd, ValueShape::Open));
+    assert_eq!(spec("run f:g --tasks t --checkpoint c --any-shape").shape, ValueShape::Any);
+    assert_eq!(spec("run --tasks t --checkpoint c -- cc").shape, ValueShape::Any, "outputs have no columns");
+    assert_eq!("a, b c ,d".parse(), Ok(ColumnNames(vec!["a".into(), "b c".into(), "d".into()])));
 }
 
 #[test]
@@ -101,6 +121,12 @@ fn a_mistake_is_one_line() {
         ("run --tasks t.csv f:g --fresh", "--checkpoint <FILE>"),
         ("run --tasks t.csv f:g --checkpoint c --fresh --any-work", "cannot be used with '--any-work'"),
         ("run --tasks t.csv f:g --timeout soon", "expected a number of seconds"),
+        ("run --tasks t.csv f:g --columns a,b", "--checkpoint <FILE>"),
+        ("run --tasks t.csv f:g --checkpoint c --columns a,,b", "there is a name missing"),
+        ("run --tasks t.csv f:g --checkpoint c --columns a,b,a", "\"a\" is named twice"),
+        ("run --tasks t.csv f:g --checkpoint c --columns a --any-shape", "cannot be used with '--any-shape'"),
+        ("run --tasks t.csv --checkpoint c --columns a -- echo", "cannot be used with"),
+        ("run --tasks t.csv f:g --checkpoint c --compress lz4", "[possible values: none, zstd]"),
         ("run --tasks t.csv --python p -- echo", "'--python <PATH>' cannot be used with"),
         ("sun", "'sun'"),
         ("worker -j 4", "--access-file <FILE>; see 'maniple worker --help'"),

@@ -75,6 +75,35 @@ pub fn listen(text: &str) -> Result<String, String> {
     }
 }
 
+/// How a checkpoint is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Compress {
+    None,
+    Zstd,
+}
+
+/// Names of columns, distinct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnNames(pub Vec<String>);
+
+impl FromStr for ColumnNames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ColumnNames, String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            match name {
+                "" => return Err("there is a name missing; expected names, such as open,close".to_owned()),
+                known if names.iter().any(|name| name == known) => {
+                    return Err(format!("{known:?} is named twice"));
+                }
+                new => names.push(new.to_owned()),
+            }
+        }
+        Ok(ColumnNames(names))
+    }
+}
+
 /// The import path of a Python function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionName {

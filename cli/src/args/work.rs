@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use shared::job::{CheckpointSpec, CommandSpec, Existing, FunctionSpec, Limits, Work};
+use shared::{
+    job::{CheckpointSpec, CommandSpec, Compression, Existing, FunctionSpec, Limits, Work},
+    shape::ValueShape,
+};
 
-use super::Job;
+use super::{Job, values::Compress};
 
 impl Job {
     /// Whether tasks are executed as commands rather than called as functions.
@@ -39,14 +42,31 @@ impl Job {
         }
     }
 
-    /// Where the outcomes are kept.
-    pub fn checkpoint_spec(&self, cwd: &Path) -> Option<CheckpointSpec> {
+    /// Where the outcomes are kept. `fields` are the names that the task file gives to a task's fields.
+    pub fn checkpoint_spec(&self, fields: &[String], cwd: &Path) -> Option<CheckpointSpec> {
         let existing = match (self.fresh, self.any_work) {
             (true, _) => Existing::SetAside,
             (false, true) => Existing::ResumeAnyWork,
             (false, false) => Existing::Resume,
         };
         let path = cwd.join(self.checkpoint.as_ref()?);
-        Some(CheckpointSpec { path, existing, flush: self.flush })
+        Some(CheckpointSpec {
+            path,
+            existing,
+            flush: self.flush,
+            columns: self.columns.as_ref().map(|columns| columns.0.clone()).unwrap_or_default(),
+            key_columns: if are_distinct(fields) { fields.to_vec() } else { Vec::new() },
+            compress: match self.compress {
+                Compress::None => Compression::None,
+                Compress::Zstd => Compression::Zstd,
+            },
+            shape: if self.any_shape || self.is_command() { ValueShape::Any } else { ValueShape::Open },
+        })
     }
+}
+
+/// Whether these name something each; columns of a .csv file that have no name are alike.
+fn are_distinct(names: &[String]) -> bool {
+    let mut others = names.iter().enumerate();
+    others.all(|(at, name)| !names[..at].contains(name))
 }

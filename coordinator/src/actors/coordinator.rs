@@ -15,6 +15,7 @@ use bytes::Bytes;
 use shared::{
     id::{Epoch, JobId, TaskRange, WorkerId},
     inject,
+    shape::ValueShape,
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
     wire::{
         Hello,
@@ -157,10 +158,10 @@ impl Coordinator {
     fn answered(&mut self, id: JobId, answer: Answer) {
         let Some(desk) = self.desks.get_mut(&id) else { return };
         match answer {
-            Answer::Opened => self.opened(id, TaskSet::default()),
+            Answer::Opened(shape) => self.opened(id, TaskSet::default(), &shape),
             Answer::NeedsTasks if desk.complete => desk.scan(),
             Answer::NeedsTasks => desk.opening = Opening::NeedsTasks,
-            Answer::Scanned(values) => self.opened(id, values),
+            Answer::Scanned(values, shape) => self.opened(id, values, &shape),
             Answer::Stored => self.to_client(id, ToClient::Stored(id), Bytes::new()),
             Answer::Note(text) => {
                 tracing::info!(job = %id, "{text}");
@@ -173,13 +174,14 @@ impl Coordinator {
     }
 
     /// The checkpoint is open and its values are known: the core can have the job.
-    fn opened(&mut self, job: JobId, skipped: TaskSet) {
-        // A restart goes on from the new file instead of setting it aside, too.
+    fn opened(&mut self, job: JobId, skipped: TaskSet, shape: &ValueShape) {
+        // A restart goes on from the new file instead of setting it aside, too, and checks values as we do.
         if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
-            stored.spec.resume_from_now_on();
+            stored.spec.settle(shape);
         }
         let Some(desk) = self.desks.get_mut(&job) else { return };
         desk.opening = Opening::Open;
+        desk.spec.settle(shape);
         let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
         let (count, bytes) = (desk.tasks().len(), desk.tasks().key_bytes());
         self.on(Event::JobOpened { job, limits, batch_size });

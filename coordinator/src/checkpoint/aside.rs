@@ -9,11 +9,7 @@ use std::path::{Path, PathBuf};
 
 use shared::job::Existing;
 
-use super::{
-    CheckpointError, CheckpointFile, journal,
-    log::sync_names,
-    open::{Opening, Terms},
-};
+use super::{CheckpointError, CheckpointFile, journal, log::sync_names, open::Opening, terms::Terms};
 use crate::disk::{DiskFile, beside, civil::Civil};
 
 impl Opening {
@@ -26,7 +22,8 @@ impl Opening {
     ) -> Result<Opening, CheckpointError> {
         let (has_main, mut has_journal) = (main.is_some(), journal.is_some());
         if let (Some(main), Some(journal)) = (main, journal) {
-            let terms = Terms { existing: Existing::ResumeAnyWork, ..terms.clone() };
+            let (existing, columns) = (Existing::ResumeAnyWork, Vec::new());
+            let terms = Terms { existing, columns, ..terms.clone() };
             if let Ok(resumed) = self.resume(main, Some(journal), &terms, &mut |_, _, _| {}) {
                 let path = self.path.clone();
                 let (mut file, notes) = self.opened(resumed);

@@ -78,7 +78,8 @@ impl CheckpointFile {
         let mut parts = self.buffer.parts().peekable();
         while let Some(part) = parts.next() {
             let folds = self.journal.as_ref().map(|journal| journal.id).filter(|_| parts.peek().is_none());
-            let (frame, shape) = encode(&self.main, now, &part, Options { folds, ..Options::default() });
+            let (frame, shape) =
+                encode(&self.main, now, &part, Options { folds, compress: self.compress, plain: false });
             let mut entry = Vec::new();
             index::list(self.main.next().offset, &frame, &mut entry);
             self.main.append(&frame)?;

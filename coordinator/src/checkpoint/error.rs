@@ -57,6 +57,16 @@ pub enum CheckpointError {
         /// What was to be done.
         wanted: String,
     },
+    /// Its columns have other names.
+    #[error(
+        "checkpoint {path} {difference}: name its columns as they are or leave --columns away, choose another file, or set this one aside by --fresh"
+    )]
+    OtherColumns {
+        /// The file.
+        path: PathBuf,
+        /// How they differ.
+        difference: String,
+    },
     /// Another process writes to it.
     #[error("checkpoint {path} is in use by {holder}: wait for it, stop it, or choose another file")]
     InUse {
@@ -140,7 +150,9 @@ impl CheckpointError {
     #[must_use]
     pub fn stop_cause(&self) -> StopCause {
         match self {
-            CheckpointError::NoFile { .. } | CheckpointError::NoFolder { .. } => StopCause::Input,
+            CheckpointError::OtherColumns { .. }
+            | CheckpointError::NoFile { .. }
+            | CheckpointError::NoFolder { .. } => StopCause::Input,
             CheckpointError::Damaged { .. }
             | CheckpointError::Missing { .. }
             | CheckpointError::ForeignJournal { .. }

@@ -14,7 +14,7 @@
 use std::path::Path;
 
 use shared::{
-    checkpoint::{FileHeader, Shape},
+    checkpoint::{Compress, FileHeader, Shape},
     id::Attempt,
     msgpack::Malformed,
     outcome::Failure,
@@ -32,11 +32,9 @@ mod journal;
 mod log;
 mod open;
 mod tally;
+mod terms;
 
-pub use self::{
-    error::CheckpointError,
-    open::{Recorded, Terms},
-};
+pub use self::{error::CheckpointError, open::Recorded, terms::Terms};
 
 /// A checkpoint that is open for writing, and locked.
 pub struct CheckpointFile {
@@ -49,6 +47,7 @@ pub struct CheckpointFile {
     tally: Tally,
     /// Whether the last frame is a close frame.
     closed: bool,
+    compress: Compress,
     broken: bool,
 }
 
@@ -57,6 +56,12 @@ impl CheckpointFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.main.path()
+    }
+
+    /// The names of its columns, if they have any.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.header.columns
     }
 
     /// What all values in it have in common, if they have anything.
@@ -99,3 +104,5 @@ mod file_tests;
 mod journal_tests;
 #[cfg(test)]
 mod lock_tests;
+#[cfg(test)]
+mod terms_tests;

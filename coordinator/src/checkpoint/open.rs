@@ -13,18 +13,19 @@ use std::{
 };
 
 use shared::{
-    checkpoint::{FileHeader, HeaderError, Inspection, ReadAt, inspect::read_header, pair},
+    checkpoint::{Compress, FileHeader, HeaderError, Inspection, ReadAt, inspect::read_header, pair},
     job::Existing,
     outcome::Bytes,
 };
 
 use super::{
     CheckpointError, CheckpointFile,
-    buffer::{Buffer, LARGE},
+    buffer::Buffer,
     found::Found,
     journal::{self, Journal},
     log::{self, Log, Spot},
     tally::Tally,
+    terms::Terms,
 };
 use crate::disk::{Disk, DiskFile, Local, Lock, LockError, beside};
 
@@ -43,25 +44,6 @@ pub enum Recorded {
 /// Is shown what a checkpoint holds: keys one behind the other, and how many.
 pub type Shown<'a> = dyn FnMut(Recorded, &[u8], u32) + 'a;
 
-/// What a checkpoint is opened for.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// What the values are of.
-    pub identity: String,
-    /// What becomes of a file that is there already.
-    pub existing: Existing,
-    /// Keys and outcomes of a large frame, in bytes.
-    pub large: usize,
-}
-
-impl Terms {
-    /// The usual ones.
-    #[must_use]
-    pub fn new(identity: String, existing: Existing) -> Terms {
-        Terms { identity, existing, large: LARGE }
-    }
-}
-
 /// A file on its way to be open.
 pub(super) struct Opening {
     pub(super) path: PathBuf,
@@ -78,6 +60,7 @@ pub(super) struct Resumed {
     buffer: Buffer,
     tally: Tally,
     closed: bool,
+    compress: Compress,
 }
 
 impl CheckpointFile {
@@ -139,21 +122,22 @@ impl Opening {
             created: self.disk.unix_ms(),
             software: concat!("maniple ", env!("CARGO_PKG_VERSION")).to_owned(),
             id: self.disk.random().map_err(failed)?,
-            columns: Vec::new(),
-            key_columns: Vec::new(),
+            columns: terms.columns.clone(),
+            key_columns: terms.key_columns.clone(),
             journal: None,
         };
         let main = Log::create(&*self.disk, &self.path, &header)?;
-        let (buffer, tally) = (Buffer::new(terms.large), Tally::default());
-        Ok(self.opened(Resumed { header, main, journal: None, buffer, tally, closed: false }))
+        let (buffer, tally, compress) = (Buffer::new(terms.large), Tally::default(), terms.compress);
+        Ok(self.opened(Resumed { header, main, journal: None, buffer, tally, closed: false, compress }))
     }
 
     /// What is opened, and what the user should know.
     pub(super) fn opened(self, resumed: Resumed) -> (CheckpointFile, Vec<String>) {
         let Opening { disk, lock, notes, .. } = self;
-        let Resumed { header, main, journal, buffer, tally, closed } = resumed;
-        let broken = false;
-        let file = CheckpointFile { disk, _lock: lock, header, main, journal, buffer, tally, closed, broken };
+        let Resumed { header, main, journal, buffer, tally, closed, compress } = resumed;
+        let (broken, _lock) = (false, lock);
+        let file =
+            CheckpointFile { disk, _lock, header, main, journal, buffer, tally, closed, compress, broken };
         (file, notes)
     }
 
@@ -196,7 +180,8 @@ impl Opening {
         };
         let next = Spot { offset: judged.main.end, sequence: judged.main.next_sequence };
         let main = Log::new(self.path.clone(), main, header.tag(), next);
-        Ok(Resumed { header, main, journal, buffer, tally, closed: judged.main.closed })
+        let (closed, compress) = (judged.main.closed, terms.compress);
+        Ok(Resumed { header, main, journal, buffer, tally, closed, compress })
     }
 
     /// The header, if its file may be gone on with.
@@ -210,13 +195,7 @@ impl Opening {
         let (header, _) = read_header(main, len)
             .map_err(|source| CheckpointError::Unreadable { path: path(), source })?
             .map_err(|error| CheckpointError::from_header(path(), error))?;
-        if header.journal.is_some() {
-            return Err(CheckpointError::NotACheckpoint { path: path(), hint: " but the journal of one" });
-        }
-        if header.identity != terms.identity && terms.existing == Existing::Resume {
-            let (found, wanted) = (header.identity, terms.identity.clone());
-            return Err(CheckpointError::Foreign { path: path(), found, wanted });
-        }
+        terms.accept(&self.path, &header)?;
         Ok(header)
     }
 

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::shape::ValueShape;
+
 /// What a node says to a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToChild {
@@ -34,6 +36,9 @@ pub struct Load {
     pub memory: Option<u64>,
     /// Largest encoded value of one task, in bytes.
     pub value_limit: u64,
+    /// What values have to look like.
+    #[serde(default, skip_serializing_if = "ValueShape::is_open")]
+    pub shape: ValueShape,
 }
 
 /// What a child says.

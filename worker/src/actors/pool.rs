@@ -92,6 +92,7 @@ impl Pool {
                     path: function.path.clone(),
                     memory: spec.limits.memory,
                     value_limit: VALUE_LIMIT,
+                    shape: spec.checkpoint.as_ref().map(|spec| spec.shape.clone()).unwrap_or_default(),
                 };
                 Ok((launcher.child(spec.id, function)?, Some(load)))
             }
