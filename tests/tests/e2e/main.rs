@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cluster;
+mod columns;
 mod commands;
 mod demo;
 mod hostile;
