@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod id;
 pub mod inject;
 pub mod job;
+pub mod location;
 pub mod msgpack;
 pub mod outcome;
 pub mod security;

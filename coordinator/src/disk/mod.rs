@@ -1,19 +1,22 @@
 //! The seam between the checkpoint and the machine: files, names, the lock, the clock that stamps frames.
 //!
-//! [`Local`] is the real one. In tests there is one in memory that keeps live and durable bytes apart, loses, reorders
+//! [`Local`] is the machine's own, [`object`] is an object store. In tests there is one in memory that keeps live and durable bytes apart, loses, reorders
 //! and tears what was not synced, and fails the call that it is told to.
 //!
 //! Invariant: no implementation tries a failed sync again, or hides one.
 
 use std::{io, path::Path, path::PathBuf};
 
-use shared::checkpoint::ReadAt;
+use shared::{checkpoint::ReadAt, location::Location};
 
 pub mod civil;
+#[cfg(test)]
+mod contract;
 mod local;
 mod lock;
 #[cfg(test)]
 pub mod memory;
+pub mod object;
 
 pub use self::local::Local;
 
@@ -73,6 +76,14 @@ pub trait Disk: Send {
 
     /// Sixteen random bytes.
     fn random(&self) -> io::Result<[u8; 16]>;
+}
+
+/// The disk that a checkpoint is on.
+pub fn of(location: &Location) -> io::Result<Box<dyn Disk>> {
+    Ok(match object::ObjectDisk::connect(location)? {
+        Some(disk) => Box::new(disk),
+        None => Box::new(Local),
+    })
 }
 
 /// `path` with `suffix` behind its name.
