@@ -1,14 +1,12 @@
 //! From options to a running client: what `run` and `submit` have in common.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use shared::{
     endpoint::Endpoint,
     id::JobId,
     job::{JobSpec, Work},
+    location::Location,
     tasks::TaskList,
     wire::client::StopCause,
 };
@@ -37,7 +35,7 @@ pub struct Prepared {
     quiet: bool,
     json: bool,
     grace: Duration,
-    checkpoint: Option<PathBuf>,
+    checkpoint: Option<Location>,
 }
 
 /// Opens what can be opened before anything is started, so that a mistake costs nothing.
@@ -61,7 +59,9 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
         id: JobId(getrandom::u64().map_err(|error| Fault::internal(error.to_string()))?),
         work,
         limits: job.limits(),
-        checkpoint: job.checkpoint_spec(reader.fields(), &cwd),
+        checkpoint: job
+            .checkpoint_spec(reader.fields(), &cwd)
+            .map_err(|error| Fault::usage(error.to_string()))?,
         batch_size: job.batch_size,
         wants_results: !matches!(results, Results::Kept),
         detached,

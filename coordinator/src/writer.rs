@@ -26,6 +26,7 @@ use shared::{
 use crate::{
     checkpoint::{CheckpointError, CheckpointFile, Recorded, Terms},
     core::{task_set::TaskSet, ticket::Ticket},
+    disk::{self, Disk},
     shelf::{replace, write_durably},
 };
 
@@ -92,6 +93,8 @@ pub struct Writer<A> {
     spec: JobSpec,
     dir: Option<PathBuf>,
     answer: A,
+    /// Where the checkpoint is, until it is open.
+    disk: Option<Box<dyn Disk>>,
     file: Option<CheckpointFile>,
     failed: bool,
     unwritten: Option<Ticket>,
@@ -102,7 +105,17 @@ pub struct Writer<A> {
 impl<A: FnMut(Answer)> Writer<A> {
     /// A writer for this job. `dir` is the job's place in the state directory.
     pub fn new(spec: JobSpec, dir: Option<PathBuf>, answer: A) -> Writer<A> {
-        Writer { spec, dir, answer, file: None, failed: false, unwritten: None, due: None, full_since: None }
+        Writer {
+            spec,
+            dir,
+            answer,
+            disk: None,
+            file: None,
+            failed: false,
+            unwritten: None,
+            due: None,
+            full_since: None,
+        }
     }
 
     /// Carries out orders until nobody can give any more.
@@ -135,7 +148,16 @@ impl<A: FnMut(Answer)> Writer<A> {
         let Some(checkpoint) = &self.spec.checkpoint else {
             return (self.answer)(Answer::Opened(ValueShape::Any));
         };
-        let is_new = std::fs::metadata(&checkpoint.path).map_or(true, |file| file.len() == 0);
+        let disk = match disk::of(&checkpoint.path) {
+            Ok(disk) => disk,
+            Err(source) => {
+                let path = checkpoint.path.name().to_owned();
+                return self.fail_with(&CheckpointError::from_resolve(path, source));
+            }
+        };
+        let found = disk.open(checkpoint.path.name());
+        let is_new = !matches!(found, Ok(Some(file)) if file.len().is_ok_and(|len| len > 0));
+        self.disk = Some(disk);
         if is_new || checkpoint.existing == Existing::SetAside {
             if let Some(shape) = self.open(&mut |_, _, _| {}) {
                 (self.answer)(Answer::Opened(shape));
@@ -148,8 +170,9 @@ impl<A: FnMut(Answer)> Writer<A> {
     /// Opens the checkpoint; what values have to look like.
     fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> Option<ValueShape> {
         let Some(checkpoint) = &self.spec.checkpoint else { return Some(ValueShape::Any) };
+        let disk = self.disk.take()?;
         let identity = self.spec.work.identity();
-        match CheckpointFile::open(&checkpoint.path, &Terms::of(identity, checkpoint), visit) {
+        match CheckpointFile::open_on(disk, checkpoint.path.name(), &Terms::of(identity, checkpoint), visit) {
             Ok((file, notes)) => {
                 let shape = checkpoint.shape.found(file.columns(), file.shape());
                 self.file = Some(file);
@@ -366,7 +389,7 @@ mod tests {
             work,
             limits: Limits::default(),
             checkpoint: Some(CheckpointSpec {
-                path,
+                path: path.into(),
                 existing: Existing::Resume,
                 flush: Duration::ZERO,
                 columns: vec![],

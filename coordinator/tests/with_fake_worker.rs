@@ -112,7 +112,7 @@ fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
         work: Work::Function(function),
         limits: Limits::default(),
         checkpoint: checkpoint.map(|path| CheckpointSpec {
-            path: path.to_owned(),
+            path: path.to_owned().into(),
             existing: Existing::Resume,
             flush: Duration::from_millis(20),
             columns: vec![],

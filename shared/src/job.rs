@@ -2,11 +2,11 @@
 //!
 //! The tasks themselves are not here: they are opaque MessagePack keys in a [`TaskList`](crate::tasks::TaskList).
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::JobId, shape::ValueShape};
+use crate::{id::JobId, location::Location, shape::ValueShape};
 
 /// A job as its client describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,8 +105,8 @@ impl Default for Limits {
 /// Where a job's outcomes are kept, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointSpec {
-    /// The file, absolute, on the coordinator's machine.
-    pub path: PathBuf,
+    /// The file: an absolute path on the coordinator's machine, or a URL.
+    pub path: Location,
     /// What to do with a file that is there already.
     pub existing: Existing,
     /// The longest time between a task's end and its outcome on the disk.

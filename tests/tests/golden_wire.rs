@@ -32,7 +32,7 @@ fn head<T: Serialize>(message: &T) -> String {
 
 fn spec(work: Work) -> Box<JobSpec> {
     let checkpoint = CheckpointSpec {
-        path: "/data/c.checkpoint".into(),
+        path: PathBuf::from("/data/c.checkpoint").into(),
         existing: Existing::Resume,
         flush: Duration::from_millis(1500),
         columns: vec![],

@@ -20,7 +20,7 @@ pub enum Checkpoint {
 /// `maniple checkpoint info`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// The checkpoint
+    /// The checkpoint: a file or a URL
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 

@@ -100,7 +100,7 @@ pub struct Job {
     #[arg(long, value_name = "COLUMN", help_heading = "Tasks")]
     pub text: Vec<String>,
 
-    /// Keep every outcome in this file; what it holds already is not computed again
+    /// Keep every outcome in this file, or s3://BUCKET/NAME, or file:///FOLDER; what it holds is not computed again
     #[arg(long, value_name = "FILE", help_heading = "Checkpoint")]
     pub checkpoint: Option<PathBuf>,
 

@@ -51,7 +51,7 @@ fn a_function_job_has_its_defaults() {
     let job = job("run factors:compute --tasks t.csv");
     assert_eq!(job.limits(), shared::job::Limits::default());
     assert_eq!((job.flush, job.grace), (Duration::from_secs(1), Duration::from_secs(10)));
-    assert_eq!(job.checkpoint_spec(&[], Path::new("/w")), None);
+    assert_eq!(job.checkpoint_spec(&[], Path::new("/w")), Ok(None));
     assert!(!job.is_command() && !job.quiet && !job.json);
     assert_eq!(job.work(&[], "/w").identity(), "function factors:compute");
 }
@@ -67,8 +67,9 @@ fn every_option_of_a_job_is_taken_over() {
     let limits = job.limits();
     assert_eq!((limits.death_retries, limits.error_retries, limits.memory), (7, 2, Some(512 << 20)));
     assert_eq!(limits.timeout, Some(Duration::from_millis(250)));
-    let checkpoint = job.checkpoint_spec(&[], Path::new("/w")).expect("a checkpoint was asked for");
-    assert_eq!((checkpoint.path.as_path(), checkpoint.existing), (Path::new("/w/c"), Existing::SetAside));
+    let checkpoint =
+        job.checkpoint_spec(&[], Path::new("/w")).expect("a path").expect("a checkpoint was asked for");
+    assert_eq!((checkpoint.path.name(), checkpoint.existing), (Path::new("/w/c"), Existing::SetAside));
     assert_eq!((checkpoint.flush, job.grace, job.batch_size), (Duration::ZERO, Duration::ZERO, Some(9)));
     let Work::Function(function) = job.work(&[], "/w") else { panic!("a function") };
     assert_eq!((function.module.as_str(), function.function.as_str()), ("a.b", "C.f"));
@@ -86,7 +87,8 @@ fn everything_behind_the_dashes_belongs_to_the_command() {
         (command.argv, command.fields, command.cwd.as_str()),
         (job.command.clone(), vec!["n".to_owned()], "/w")
     );
-    let checkpoint = job.checkpoint_spec(&[], Path::new("/w")).expect("a checkpoint was asked for");
+    let checkpoint =
+        job.checkpoint_spec(&[], Path::new("/w")).expect("a path").expect("a checkpoint was asked for");
     assert_eq!(checkpoint.existing, Existing::ResumeAnyWork);
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use shared::{
     job::{CheckpointSpec, CommandSpec, Compression, Existing, FunctionSpec, Limits, Work},
+    location::{BadUrl, Location},
     shape::ValueShape,
 };
 
@@ -43,15 +44,15 @@ impl Job {
     }
 
     /// Where the outcomes are kept. `fields` are the names that the task file gives to a task's fields.
-    pub fn checkpoint_spec(&self, fields: &[String], cwd: &Path) -> Option<CheckpointSpec> {
+    pub fn checkpoint_spec(&self, fields: &[String], cwd: &Path) -> Result<Option<CheckpointSpec>, BadUrl> {
         let existing = match (self.fresh, self.any_work) {
             (true, _) => Existing::SetAside,
             (false, true) => Existing::ResumeAnyWork,
             (false, false) => Existing::Resume,
         };
-        let path = cwd.join(self.checkpoint.as_ref()?);
-        Some(CheckpointSpec {
-            path,
+        let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
+        Ok(Some(CheckpointSpec {
+            path: Location::parse(checkpoint, cwd)?,
             existing,
             flush: self.flush,
             columns: self.columns.as_ref().map(|columns| columns.0.clone()).unwrap_or_default(),
@@ -61,7 +62,7 @@ impl Job {
                 Compress::Zstd => Compression::Zstd,
             },
             shape: if self.any_shape || self.is_command() { ValueShape::Any } else { ValueShape::Open },
-        })
+        }))
     }
 }
 

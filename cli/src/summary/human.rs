@@ -114,7 +114,7 @@ fn next_step(out: &mut String, ended: &Ended) -> std::fmt::Result {
     };
     let durable = ended.summary.progress.durable;
     let noun_of = if durable == 1 { "outcome" } else { "outcomes" };
-    writeln!(out, "checkpoint: {} ({} {noun_of} of this run)", path.display(), count(durable))?;
+    writeln!(out, "checkpoint: {} ({} {noun_of} of this run)", path, count(durable))?;
     match (left, failed) {
         (0, 0) => Ok(()),
         (0, failed) => writeln!(out, "to try the failed {} again, repeat the command", noun(failed)),

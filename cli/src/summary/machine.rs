@@ -84,7 +84,7 @@ pub fn machine(ended: &Ended, code: u8) -> String {
         tasks_per_second: ended.tasks_per_second(),
         retries: summary.incidents.retries,
         workers_lost: summary.incidents.workers_lost,
-        checkpoint: ended.checkpoint.as_ref().map(|path| path.display().to_string()),
+        checkpoint: ended.checkpoint.as_ref().map(ToString::to_string),
         exit_code: code,
         stopped: summary.stopped.as_ref().map(|it| Stopped { why: word(it.why), message: &it.message }),
         failures: groups.collect(),

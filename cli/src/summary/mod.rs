@@ -2,9 +2,12 @@
 //!
 //! [`human`] and [`machine`] show one [`Ended`]; both say the truth of [`exit_code`].
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use shared::wire::client::{StopCause, Summary};
+use shared::{
+    location::Location,
+    wire::client::{StopCause, Summary},
+};
 
 mod human;
 mod machine;
@@ -20,7 +23,7 @@ pub struct Ended {
     /// Wall time as the user felt it.
     pub wall: Duration,
     /// The checkpoint, if there is one.
-    pub checkpoint: Option<PathBuf>,
+    pub checkpoint: Option<Location>,
 }
 
 impl Ended {

@@ -1,5 +1,7 @@
 //! Ends of jobs: the exact words, the exact object, the exit code.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use serde_json::json;
 use shared::{
@@ -68,7 +70,7 @@ fn with_failures() -> Ended {
         group("signal 11 (SIGSEGV)", 1, vec![(json!({"day": 1}), twice)]),
     ];
     ended.summary.incidents = Incidents { retries: 3, workers_lost: 1, late: 2 };
-    ended.checkpoint = Some(PathBuf::from("/data/f.checkpoint"));
+    ended.checkpoint = Some(PathBuf::from("/data/f.checkpoint").into());
     ended
 }
 
@@ -107,7 +109,7 @@ fn an_interrupted_job_says_how_to_go_on() {
     let start = "1,000 tasks: 399 done, 1 failed, 600 left\nwall time 3725.0 s (1:02:05), 6.4/min\ninterrupted: Ctrl-C\n";
     let without = "nothing was kept: with --checkpoint FILE it could go on from here\n";
     assert_eq!(human(&ended), format!("{start}{without}"));
-    ended.checkpoint = Some(PathBuf::from("c"));
+    ended.checkpoint = Some(PathBuf::from("c").into());
     let with = "checkpoint: c (400 outcomes of this run)\n\
                 to compute the 600 tasks left and try the failed task again, repeat the command\n";
     assert_eq!(human(&ended), format!("{start}{with}"));

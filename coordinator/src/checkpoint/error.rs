@@ -7,6 +7,8 @@ use shared::{
     wire::client::StopCause,
 };
 
+use crate::disk::object::store::StoreError;
+
 /// How many places of damage a message names.
 const PLACES_SHOWN: usize = 3;
 
@@ -133,7 +135,7 @@ pub enum CheckpointError {
     },
     /// The storage failed. What was acknowledged is safe; the file is not touched any more by this process.
     #[error(
-        "failed to {action} checkpoint {path}: {source}; what was reported as durable is safe: check the disk, then run again"
+        "failed to {action} checkpoint {path}: {source}; what was reported as durable is safe: check the storage, then run again"
     )]
     StorageFailed {
         /// The file.
@@ -153,6 +155,7 @@ impl CheckpointError {
             CheckpointError::OtherColumns { .. }
             | CheckpointError::NoFile { .. }
             | CheckpointError::NoFolder { .. } => StopCause::Input,
+            CheckpointError::Unreadable { source, .. } if StoreError::is_in(source) => StopCause::Storage,
             CheckpointError::Damaged { .. }
             | CheckpointError::Missing { .. }
             | CheckpointError::ForeignJournal { .. }
@@ -173,7 +176,8 @@ impl CheckpointError {
         matches!(self, CheckpointError::StorageFull { .. })
     }
 
-    pub(super) fn from_resolve(path: PathBuf, source: io::Error) -> CheckpointError {
+    /// The error of finding out where a checkpoint is.
+    pub(crate) fn from_resolve(path: PathBuf, source: io::Error) -> CheckpointError {
         match source.kind() {
             io::ErrorKind::IsADirectory => CheckpointError::NoFile { path, what: "is a folder" },
             io::ErrorKind::InvalidInput => CheckpointError::NoFile { path, what: "is not a regular file" },

@@ -1,8 +1,6 @@
 //! `maniple checkpoint info`: what a checkpoint holds. It changes nothing.
 
-use std::path::Path;
-
-use shared::{checkpoint::Info, outcome::Bytes};
+use shared::{checkpoint::Info, location::Location, outcome::Bytes};
 
 use super::{DAMAGED, files::Files};
 use crate::{args::checkpoint::Info as Args, fault::Fault, output};
@@ -10,14 +8,15 @@ use crate::{args::checkpoint::Info as Args, fault::Fault, output};
 /// `maniple checkpoint info`.
 pub fn run(args: &Args) -> Result<u8, Fault> {
     let files = Files::open(&args.file)?;
-    let read = Info::read(&files.pair()).map_err(|error| files.fault(&error))?;
-    let info = read.map_err(|error| files.fault(&error))?;
-    let text = if args.json { as_json(&args.file, &info) } else { as_text(&args.file, &info) };
+    let read = Info::read(&files.pair()).map_err(|error| files.unreadable(&error))?;
+    let info = read.map_err(|error| files.damaged(&error))?;
+    let location = files.location();
+    let text = if args.json { as_json(location, &info) } else { as_text(location, &info) };
     output::print(&text).map_err(Fault::of_output)?;
     Ok(if info.damages.is_empty() { 0 } else { DAMAGED })
 }
 
-fn as_text(path: &Path, info: &Info) -> String {
+fn as_text(location: &Location, info: &Info) -> String {
     let state = match (&info.tail, info.closed) {
         _ if !info.damages.is_empty() => "damaged",
         (Some(_), _) => "being written, or left by a crash: the torn end will be cut by the next run",
@@ -26,7 +25,7 @@ fn as_text(path: &Path, info: &Info) -> String {
     };
     let mut text = format!(
         "{}\n  work      {}\n  values    {}\n  failed    {}\n  frames    {}\n  size      {}\n  written   {} to {}\n  state     {state}\n",
-        path.display(),
+        location,
         info.header.identity,
         info.totals.values,
         info.totals.failed.unwrap_or(info.totals.failures),
@@ -41,9 +40,9 @@ fn as_text(path: &Path, info: &Info) -> String {
     text
 }
 
-fn as_json(path: &Path, info: &Info) -> String {
+fn as_json(location: &Location, info: &Info) -> String {
     let value = serde_json::json!({
-        "file": path.display().to_string(),
+        "file": location.to_string(),
         "work": info.header.identity,
         "values": info.totals.values,
         "failed": info.totals.failed,

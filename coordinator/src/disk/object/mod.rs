@@ -48,7 +48,7 @@ pub struct ObjectDisk {
 impl ObjectDisk {
     /// The disk of a checkpoint with a URL; `None` if it has a path. The store is asked what is there.
     pub fn connect(location: &Location) -> io::Result<Option<ObjectDisk>> {
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let (store, key): (Arc<dyn Store>, &str) = match location.means().map_err(invalid)? {
             Means::File(_) => return Ok(None),
             Means::S3 { bucket, prefix } => (Arc::new(S3::from_env(bucket)?), prefix),
