@@ -10,6 +10,7 @@ mod import;
 mod interrupts;
 mod kills;
 mod main_job;
+mod object_store;
 mod panics;
 mod poison;
 mod two_machines;
