@@ -96,7 +96,8 @@ fn everything_behind_the_dashes_belongs_to_the_command() {
 fn a_checkpoint_has_columns_and_a_shape() {
     let spec = |line: &str| {
         let fields = ["date".to_owned(), "code".to_owned()];
-        job(line).checkpoint_spec(&fields, Path::new("/w")).expect("a checkpoint was asked for")
+        let spec = job(line).checkpoint_spec(&fields, Path::new("/w")).expect("a path");
+        spec.expect("a checkpoint was asked for")
     };
     let plain = spec("run f:g --tasks t.csv --checkpoint c");
     assert_eq!((plain.columns, plain.compress, plain.shape), (vec![], Compression::None, ValueShape::Open));

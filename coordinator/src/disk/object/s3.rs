@@ -1,9 +1,14 @@
 //! An object store that speaks S3, set up by the `AWS_*` variables of the environment.
 //!
 //! Each one has a small runtime of its own, on which the calling thread drives its requests: the checkpoint's writer
-//! blocks, and must not depend on who else has a runtime. Requests and their retries are bounded in time.
+//! blocks, and must not depend on who else has a runtime. Requests and their retries are bounded in time: a store that
+//! never answered is given up after a second or two, since the mistake is likely the user's; one that did, much later.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use object_store::{
@@ -19,8 +24,10 @@ use super::store::{PutError, Store, StoreError, Version};
 /// Longest time for one request, unless `AWS_TIMEOUT` says otherwise: a segment over a slow line.
 const REQUEST: &str = "60 s";
 const CONNECT: &str = "5 s";
-/// When a request is not tried again any more.
-const RETRIES: usize = 6;
+/// How often a request is tried again at first, and once the store has answered.
+const FIRST_RETRIES: usize = 6;
+const RETRIES: usize = 30;
+/// After so long it is not tried again any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is shown of an answer that nobody foresaw.
 const SHOWN: usize = 200;
@@ -28,7 +35,9 @@ const SHOWN: usize = 200;
 /// See the module.
 pub struct S3 {
     runtime: Runtime,
-    client: AmazonS3,
+    hasty: AmazonS3,
+    patient: AmazonS3,
+    has_answered: AtomicBool,
     bucket: String,
 }
 
@@ -41,11 +50,7 @@ impl S3 {
     pub(super) fn new(builder: AmazonS3Builder, bucket: &str) -> io::Result<S3> {
         // Whoever was first has installed the same: there is no other in this program.
         let _installed = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let mut builder = builder.with_bucket_name(bucket).with_retry(RetryConfig {
-            backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
-            max_retries: RETRIES,
-            retry_timeout: PATIENCE,
-        });
+        let mut builder = builder.with_bucket_name(bucket);
         for (key, value) in [(ClientConfigKey::Timeout, REQUEST), (ClientConfigKey::ConnectTimeout, CONNECT)]
         {
             if std::env::var_os(format!("AWS_{}", key.as_ref().to_uppercase())).is_none() {
@@ -55,9 +60,19 @@ impl S3 {
         if builder.get_config_value(&AmazonS3ConfigKey::Checksum).is_none() {
             builder = builder.with_checksum_algorithm(Checksum::SHA256);
         }
-        let client = builder.build().map_err(|error| line(bucket, &error).into_io())?;
+        let with_retries = |max_retries| {
+            let backoff = BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() };
+            let retries = RetryConfig { backoff, max_retries, retry_timeout: PATIENCE };
+            builder.clone().with_retry(retries).build().map_err(|error| line(bucket, &error).into_io())
+        };
+        let (hasty, patient) = (with_retries(FIRST_RETRIES)?, with_retries(RETRIES)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(S3 { runtime, client, bucket: bucket.to_owned() })
+        let has_answered = AtomicBool::new(false);
+        Ok(S3 { runtime, hasty, patient, has_answered, bucket: bucket.to_owned() })
+    }
+
+    fn client(&self) -> &AmazonS3 {
+        if self.has_answered.load(Ordering::Relaxed) { &self.patient } else { &self.hasty }
     }
 
     fn failed(&self, error: &Error) -> io::Error {
@@ -89,17 +104,18 @@ impl Store for S3 {
     fn get(&self, name: &str) -> io::Result<Option<(Bytes, Version)>> {
         let path = path(name)?;
         let read = async {
-            let found = self.client.get(&path).await?;
+            let found = self.client().get(&path).await?;
             let e_tag = found.meta.e_tag.clone();
             Ok((found.bytes().await?, e_tag))
         };
         let found = self.found(self.runtime.block_on(read))?;
+        self.has_answered.store(true, Ordering::Relaxed);
         found.map(|(bytes, e_tag)| Ok((bytes, version(e_tag)?))).transpose()
     }
 
     fn get_range(&self, name: &str, at: u64, len: usize) -> io::Result<Bytes> {
         let path = path(name)?;
-        let read = self.client.get_range(&path, at..at + len as u64);
+        let read = self.client().get_range(&path, at..at + len as u64);
         self.found(self.runtime.block_on(read))?.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -107,8 +123,8 @@ impl Store for S3 {
         let path = path(name)?;
         let len = bytes.len() as u64;
         let write = async {
-            self.client.put(&path, bytes.into()).await?;
-            self.client.head(&path).await
+            self.client().put(&path, bytes.into()).await?;
+            self.client().head(&path).await
         };
         let written = self.runtime.block_on(write).map_err(|error| self.failed(&error))?;
         if written.size != len {
@@ -127,7 +143,7 @@ impl Store for S3 {
             }
         };
         let options = PutOptions { mode, ..PutOptions::default() };
-        match self.runtime.block_on(self.client.put_opts(&path, bytes.into(), options)) {
+        match self.runtime.block_on(self.client().put_opts(&path, bytes.into(), options)) {
             Ok(put) => version(put.e_tag).map_err(PutError::Failed),
             Err(Error::Precondition { source, .. }) if !source.to_string().contains(NO_BUCKET) => {
                 Err(PutError::Changed)
@@ -139,12 +155,12 @@ impl Store for S3 {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let path = path(name)?;
-        self.found(self.runtime.block_on(self.client.delete(&path))).map(|_| ())
+        self.found(self.runtime.block_on(self.client().delete(&path))).map(|_| ())
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let folder = path(folder)?;
-        let listed = self.runtime.block_on(self.client.list_with_delimiter(Some(&folder)));
+        let listed = self.runtime.block_on(self.client().list_with_delimiter(Some(&folder)));
         let listed = listed.map_err(|error| self.failed(&error))?;
         let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
         Ok(listed.objects.iter().map(|object| name(&object.location)).collect())
@@ -169,7 +185,7 @@ fn line(bucket: &str, error: &Error) -> StoreError {
     } else if has("error trying to connect") || has("tcp connect") || has("dns error") || has("Connect") {
         format!(
             "the object store cannot be reached: check AWS_ENDPOINT_URL, AWS_REGION and the network ({})",
-            shown(&text)
+            shown(text.rsplit(": ").next().unwrap_or_default())
         )
     } else {
         shown(&text)
