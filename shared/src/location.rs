@@ -43,7 +43,7 @@ impl Location {
     pub fn parse(text: &Path, cwd: &Path) -> Result<Location, BadUrl> {
         let location = match split(text) {
             None => Location(cwd.join(text)),
-            Some(_) => Location(text.to_string_lossy().trim_end_matches('/').into()),
+            Some((scheme, rest)) => Location(format!("{scheme}://{}", rest.trim_end_matches('/')).into()),
         };
         location.means()?;
         Ok(location)
