@@ -70,7 +70,7 @@ def test_every_value_comes_back(tmp_path: Path) -> None:
 def test_every_row_comes_back(tmp_path: Path, values: list[Any], layout: str) -> None:
     path = write(tmp_path / "f", {(n, "k"): value for n, value in enumerate(values)}, layout=layout)
     found = Checkpoint(path)
-    assert layout == "msgpack" or isinstance(found._values[0].parts[1], Columns)
+    assert layout == "msgpack" or isinstance(found._values[0].part(1), Columns)
     assert all(same(a, b) for (_, a), b in zip(found, values)) and len(found) == len(values)
 
 

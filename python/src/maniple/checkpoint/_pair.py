@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._parts import parts
+from ._parts import keys_of, rest_of
 from ._source import Broken, CheckpointError, Damage, Frame, Source
 from ._values import Decoder
 
@@ -149,9 +149,8 @@ def _walked(source: Source, decoder: Decoder, strict: bool, durable: int) -> See
 def _check(frame: Frame, decoder: Decoder, *, wholly: bool) -> None:
     """Whether a frame keeps the rules; raises Broken, or CheckpointError for one of a newer version."""
     if frame.kind in ("values", "failures"):
-        found = parts(frame, decoder)
-        if wholly:
-            for part in found:
+        for part in keys_of(frame, decoder), rest_of(frame, decoder):
+            if wholly:
                 part.check()
     elif frame.kind not in ("index", "close") and frame.head.get("optional") is not True:
         raise frame.newer() if frame.kind else frame.broken()

@@ -21,6 +21,7 @@ from ._source import CheckpointError, Frame
 from ._values import Decoder, Malformed, NotUnpickled, count
 
 ROWS = ("scalar", "list", "tuple", "dict", "array", "series")
+TOLD, TOLD_OF_KEYS = ("types", "row", "names"), ("key_types", "key_row", "key_names")
 NAMED = ("dict", "series")
 SIZES = {"f": 8, "i": 8, "t": 4}
 COLUMN_LIMIT = 1 << 16
@@ -52,8 +53,8 @@ class Part:
         self.names: list[str] = []
         self.frame, self.what, self.first, self.decoder, self.zstd = frame, what, first, decoder, zstd
 
-    def direct(self, field: Field) -> tuple[str, int] | None:
-        """The type and the blob of a column that is stored as its numbers."""
+    def direct(self, field: Field) -> tuple[str, tuple[int, int, int]] | None:
+        """The type of a column that is stored as its numbers, and where they lie: offset, length, checksum."""
         return None
 
     def rows(self, picked: Array | None = None) -> list[Any]:
@@ -162,20 +163,16 @@ def element(row: Any, field: Field, number: int) -> Any:
     return elements[place]
 
 
-def _told(prefix: str) -> Callable[[dict[str, Any]], tuple[Any, Any, Any]]:
-    types, row, names = (prefix + name for name in ("types", "row", "names"))
-    return lambda head: (head.get(types), head.get(row), head.get(names))
-
-
-TOLD, TOLD_OF_KEYS = _told(""), _told("key_")
-
-
 class Layout(NamedTuple):
     """What a head tells of columns: `hidden` of them come before those that a user sees."""
 
+    types: str
+    row: str
     names: list[str]
     hidden: int
     width: int
+    numbers: int
+    """How many columns are of numbers before the first that is not."""
     places: list[int]
     """Where the blobs of each column begin among those of the part; the last one is how many there are."""
 
@@ -197,7 +194,27 @@ def _layout(types: str, row: str, names: tuple[str, ...]) -> Layout:
         or (row in NAMED and (len(names) != width or len(set(names)) != width or set(map(type, names)) - {str}))
     ):
         raise ValueError
-    return Layout(list(names), hidden, width, list(accumulate((1 + (one == "t") for one in types), initial=0)))
+    numbers = len(types) - len(types.lstrip("fi"))
+    return Layout(
+        types,
+        row,
+        list(names),
+        hidden,
+        width,
+        numbers,
+        list(accumulate((1 + (one == "t") for one in types), initial=0)),
+    )
+
+
+def laid_out(frame: Frame, what: str) -> Layout:
+    """The layout of keys or values in columns; raises Broken, or CheckpointError for one of a newer version."""
+    types, row, names = map(frame.head.get, TOLD_OF_KEYS if what == "keys" else TOLD)
+    try:
+        return _layout(types, row, tuple(names or ()) if row in NAMED else ())
+    except KeyError:
+        raise frame.newer() from None
+    except (ValueError, TypeError) as error:
+        raise frame.broken() from error
 
 
 class Columns(Part):
@@ -205,14 +222,9 @@ class Columns(Part):
 
     def __init__(self, frame: Frame, what: str, first: int, decoder: Decoder, *, zstd: bool = False) -> None:
         super().__init__(frame, what, first, decoder, zstd=zstd)
-        types, row, names = (TOLD if what != "keys" else TOLD_OF_KEYS)(frame.head)
-        try:
-            held = _layout(types, row, tuple(names or ()) if row in NAMED else ())
-        except KeyError:
-            raise frame.newer() from None
-        except (ValueError, TypeError) as error:
-            raise frame.broken() from error
-        self.types, self.row, self.names, self.places = types, row, held.names, held.places
+        held = laid_out(frame, what)
+        self.types, self.row = held.types, held.row
+        self.names, self.places, self.numbers = held.names, held.places, held.numbers
         self.hidden, self.width, self.blobs = held.hidden, held.width, held.places[-1]
 
     def place(self, field: Field) -> int:
@@ -224,11 +236,17 @@ class Columns(Part):
             raise Lacking(0, self.width, field)
         return place % self.width + self.hidden
 
-    def direct(self, field: Field) -> tuple[str, int] | None:
+    def direct(self, field: Field) -> tuple[str, tuple[int, int, int]] | None:
         """See Part."""
-        place = self.place(field)
-        is_direct = self.types[place] in "fi" and not self.zstd
-        return (self.types[place], self.first + self.places[place]) if is_direct else None
+        number = self.place(field)
+        letter, place = self.types[number], self.first + self.places[number]
+        if letter not in "fi" or self.zstd:
+            return None
+        is_easy = number < self.numbers
+        found = self.frame.number_blob_at(self.first, place) if is_easy else self.frame.blob_at(place)
+        if found[1] != 8 * self.frame.n:
+            raise self.frame.broken()
+        return letter, found
 
     def odd(self, names: Sequence[str]) -> Lacking | None:
         """See Part."""
@@ -284,23 +302,29 @@ LAYOUTS: dict[str, Callable[..., Part]] = {"msgpack": Packed, "columns": Columns
 LAYOUTS |= {f"{name}+zstd": partial(kind, zstd=True) for name, kind in LAYOUTS.items()}
 
 
-def part(frame: Frame, what: str, first: int, decoder: Decoder) -> Part:
-    """The part of that name; raises Broken, or CheckpointError for what only a newer version reads."""
-    layout = frame.head.get(what)
-    if not isinstance(layout, str):
+def layout(frame: Frame, what: str) -> str:
+    """The layout of a part; raises Broken, or CheckpointError for what only a newer version reads."""
+    told = frame.head.get(what)
+    if not isinstance(told, str):
         raise frame.broken()
-    if layout not in LAYOUTS or (what == "stories" and not layout.startswith("msgpack")):
+    if told not in LAYOUTS or (what == "stories" and not told.startswith("msgpack")):
         raise frame.newer()
-    return LAYOUTS[layout](frame, what, first, decoder)
+    return told
 
 
-def parts(frame: Frame, decoder: Decoder) -> tuple[Part, Part]:
-    """The keys of a frame, and its values or stories; raises Broken, or CheckpointError."""
-    keys = part(frame, "keys", 0, decoder)
-    rest = part(frame, "values" if frame.kind == "values" else "stories", keys.blobs, decoder)
-    if not frame.n or keys.blobs + rest.blobs != frame.blobs:
+def keys_of(frame: Frame, decoder: Decoder) -> Part:
+    """The keys of a frame; raises Broken, or CheckpointError."""
+    return LAYOUTS[layout(frame, "keys")](frame, "keys", 0, decoder)
+
+
+def rest_of(frame: Frame, decoder: Decoder) -> Part:
+    """The values or stories of a frame; raises Broken, or CheckpointError."""
+    first = laid_out(frame, "keys").places[-1] if layout(frame, "keys").startswith("columns") else 1
+    what = "values" if frame.kind == "values" else "stories"
+    rest = LAYOUTS[layout(frame, what)](frame, what, first, decoder)
+    if not frame.n or first + rest.blobs != frame.blobs:
         raise frame.broken()
-    return keys, rest
+    return rest
 
 
 def _inflated(blob: bytes, size: int | None, frame: Frame) -> bytes:

@@ -10,7 +10,7 @@ import msgpack
 import numpy
 
 from ._columns import Array
-from ._parts import Field, Part, fields_of, parts
+from ._parts import Field, Part, fields_of, keys_of, rest_of
 from ._select import Keys
 from ._source import Frame
 from ._values import Decoder
@@ -24,28 +24,33 @@ class Piece:
 
     def __init__(self, frame: Frame, decoder: Decoder, rows: Array | None = None) -> None:
         self.frame, self.decoder, self.rows = frame, decoder, rows
-        self._parts: tuple[Part, Part] | None = None
+        self._keys: Part | None = None
+        self._rest: Part | None = None
 
     def __len__(self) -> int:
         return self.frame.n if self.rows is None else len(self.rows)
 
-    @property
-    def parts(self) -> tuple[Part, Part]:
-        """The keys, and the values or stories."""
-        if self._parts is None:
-            self._parts = parts(self.frame, self.decoder)
-        return self._parts
+    def part(self, side: int) -> Part:
+        """The keys, or the values or stories."""
+        if side == KEYS:
+            self._keys = self._keys or keys_of(self.frame, self.decoder)
+            return self._keys
+        self._rest = self._rest or rest_of(self.frame, self.decoder)
+        return self._rest
+
+    def keys(self) -> list[Any]:
+        """The keys as Python values."""
+        return self.part(KEYS).rows(self.rows)
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
         """Each key with its value or story."""
-        keys, rest = self.parts
-        return zip(keys.rows(self.rows), rest.rows(self.rows))
+        return zip(self.keys(), self.part(VALUES).rows(self.rows))
 
     def only(self, mask: Array) -> Piece:
         """Those of its rows that a mask over the frame has, too."""
         chosen = numpy.flatnonzero(mask) if self.rows is None else self.rows[mask[self.rows]]
         piece = Piece(self.frame, self.decoder, None if len(chosen) == self.frame.n else chosen)
-        piece._parts = self._parts
+        piece._keys, piece._rest = self._keys, self._rest
         return piece
 
 
@@ -60,7 +65,7 @@ class Names:
     def of(self, side: int) -> list[str]:
         """The header's names, else those of the first row, else such as others would make up."""
         if not self.told[side] and self.first and not (side == VALUES and self.first.frame.kind != "values"):
-            row = self.first.parts[side].rows(numpy.zeros(1, "<i8"))[0]
+            row = self.first.part(side).rows(numpy.zeros(1, "<i8"))[0]
             elements, names = fields_of(row)
             if not names and side == KEYS:
                 is_usual = [type(element) for element in elements] == [int, str]
@@ -89,6 +94,6 @@ def identity(key: Any) -> bytes:
 def matching(pieces: Iterable[Piece], keys: Keys) -> Iterator[Piece]:
     for piece in pieces:
         if len(piece):
-            chosen = piece.only(keys.mask(piece.parts[KEYS]))
+            chosen = piece.only(keys.mask(piece.part(KEYS)))
             if len(chosen):
                 yield chosen

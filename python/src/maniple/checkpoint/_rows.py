@@ -15,7 +15,7 @@ from ._columns import Array, as_array, joined
 from ._parts import Field, Lacking
 from ._pieces import KEYS, VALUES, Name, Names, Piece, identity, matching
 from ._select import Condition, Keys
-from ._source import CheckpointError, Frame, fill
+from ._source import CheckpointError, Filler
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
@@ -65,7 +65,7 @@ class Rows:
             A tuple where the key is an array (lists within it are tuples, too); else the single argument, or a dict.
         """
         for piece in self._values:
-            yield from piece.parts[KEYS].rows(piece.rows)
+            yield from piece.keys()
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Yield (key, value) for each row, holding one frame at a time.
@@ -118,7 +118,7 @@ class Rows:
                 failed[identity(key)] = key, story
         if failed:
             for piece in matching(self._values, Keys(key for key, _ in failed.values())):
-                for key in piece.parts[KEYS].rows(piece.rows):
+                for key in piece.keys():
                     failed.pop(identity(key), None)
         return list(failed.values())
 
@@ -284,9 +284,9 @@ class Rows:
     def _check_width(self) -> None:
         names = self.columns
         for piece in self._values:
-            odd = piece.parts[VALUES].odd(names) if len(piece) else None
+            odd = piece.part(VALUES).odd(names) if len(piece) else None
             if odd:
-                key = piece.parts[KEYS].rows(numpy.array([odd.row]))[0]
+                key = piece.part(KEYS).rows(numpy.array([odd.row]))[0]
                 raise CheckpointError(
                     f"rows have different columns: the value of {key!r} has {odd.width}, that of the first row "
                     f"{len(names)}; read the columns that all have with column(), or choose rows with where()"
@@ -294,12 +294,12 @@ class Rows:
 
     def _one(self, piece: Piece, side: int, field: Field, rows: Array | None = None) -> Any:
         try:
-            return piece.parts[side].columns([field], rows)[0]
+            return piece.part(side).columns([field], rows)[0]
         except Lacking as lacking:
             raise self._no_such(piece, side, lacking) from None
 
     def _no_such(self, piece: Piece, side: int, lacking: Lacking) -> CheckpointError:
-        key = piece.parts[KEYS].rows(numpy.array([lacking.row]))[0]
+        key = piece.part(KEYS).rows(numpy.array([lacking.row]))[0]
         names = self._names.of(side)
         known = ", ".join(names[:8]) + (", .." if len(names) > 8 else "")
         what, whose = ("key column", "the key") if side == KEYS else ("column", "the value of")
@@ -311,55 +311,68 @@ class Rows:
             _Builder(self._names.field(side, name), len(self), rooms[place] if rooms else None)
             for place, name in enumerate(asked)
         ]
-        jobs: list[tuple[Frame, int, memoryview]] = []
+        filler = Filler()
         for piece in filter(len, self._values):
-            others = []
             try:
-                for builder in builders:
-                    found = piece.parts[side].direct(builder.field) if piece.rows is None else None
-                    view = builder.view(len(piece), found[0]) if found else None
-                    if found and view is not None:
-                        jobs.append((piece.frame, found[1], memoryview(view.data).cast("B")))
-                    else:
-                        others.append(builder)
-                if others:
-                    columns = piece.parts[side].columns([builder.field for builder in others], piece.rows)
-                    for builder, column in zip(others, columns):
-                        builder.add(as_array(column))
+                self._add(piece, side, builders, filler)
             except Lacking as lacking:
                 raise self._no_such(piece, side, lacking) from None
-        fill(jobs)
+        filler.finish()
         return [builder.whole() for builder in builders]
+
+    @staticmethod
+    def _add(piece: Piece, side: int, builders: Sequence[_Builder], filler: Filler) -> None:
+        part, others = piece.part(side), []
+        for builder in builders:
+            found = part.direct(builder.field) if piece.rows is None else None
+            room = builder.room_for(len(piece), found[0]) if found else None
+            if found and room is not None:
+                filler.add((piece.frame, room, *found[1]))
+            else:
+                others.append(builder)
+        if others:
+            columns = part.columns([builder.field for builder in others], piece.rows)
+            for builder, column in zip(others, columns):
+                builder.add(as_array(column))
 
 
 class _Builder:
-    """One column that grows frame by frame, in one array as long as its type does not change."""
+    """One column that grows frame by frame: in one array of numbers, and in chunks where these do not fit into it."""
 
     def __init__(self, field: Field, total: int, room: Array | None) -> None:
-        self.field, self.total, self.room, self.filled = field, total, room, 0
-        self.is_given = room is not None
+        self.field, self.total, self.given = field, total, room
+        self.room: Array | None = None
+        self.bytes = memoryview(b"")
+        self.filled = 0
         self.chunks: list[tuple[int, Array]] = []
 
-    def view(self, n: int, letter: str) -> Array | None:
+    def room_for(self, n: int, letter: str) -> memoryview | None:
         """Where the numbers of the next frame belong; None if they are not of the array's type."""
-        if self.room is None or (self.is_given and not self.filled and letter != "f"):
-            self.room, self.is_given = numpy.empty(self.total, f"<{letter}8"), False
+        if self.room is None:
+            is_fit = self.given is not None and letter == "f"
+            self.room = self.given if is_fit else numpy.empty(self.total, f"<{letter}8")
+            assert self.room is not None
+            self.bytes = memoryview(self.room.data).cast("B")
         if self.room.dtype.kind != letter:
             return None
-        view = self.room[self.filled : self.filled + n]
-        self.add(view)
-        return view
+        start, self.filled = self.filled, self.filled + n
+        return self.bytes[8 * start : 8 * self.filled]
 
     def add(self, chunk: Array) -> None:
-        """The next frame's column."""
+        """The next frame's column, which is not read into the array."""
         self.chunks.append((self.filled, chunk))
         self.filled += len(chunk)
 
     def whole(self) -> Array:
         """All of it, as one array."""
-        if self.room is None or any(chunk.dtype != self.room.dtype for _, chunk in self.chunks):
+        if self.room is None:
             return joined([chunk for _, chunk in self.chunks])
-        for start, chunk in self.chunks:
-            if not numpy.shares_memory(chunk, self.room):
+        if all(chunk.dtype == self.room.dtype for _, chunk in self.chunks):
+            for start, chunk in self.chunks:
                 self.room[start : start + len(chunk)] = chunk
-        return self.room
+            return self.room
+        pieces, end = [], 0
+        for start, chunk in self.chunks:
+            pieces += [self.room[end:start], chunk]
+            end = start + len(chunk)
+        return joined([piece for piece in [*pieces, self.room[end:]] if len(piece)])
