@@ -98,7 +98,8 @@ fn what_is_wrong_with_the_two_is_named_and_nothing_is_changed() {
         bytes
     };
     let in_first_frame = journal.len() / 2 - 100;
-    let cases: [(Option<Vec<u8>>, Vec<u8>, &[&str]); 8] = [
+    type Case = (Option<Vec<u8>>, Vec<u8>, &'static [&'static str]);
+    let cases: [Case; 8] = [
         (None, journal.clone(), &[JOURNAL, "is missing", "--fresh"]),
         (Some(Vec::new()), journal.clone(), &[JOURNAL, "is missing", "--fresh"]),
         (Some(other), journal.clone(), &[JOURNAL, "does not belong to", PATH, "--fresh"]),

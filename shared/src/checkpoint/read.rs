@@ -300,11 +300,7 @@ impl Failures {
 type Halves = (Vec<u8>, Vec<u8>);
 
 /// Both halves of a frame, as rows.
-fn both<S: ReadAt + ?Sized>(
-    source: &S,
-    frame: &FrameAt,
-    head: &Head,
-) -> Result<Option<Halves>, BadRows> {
+fn both<S: ReadAt + ?Sized>(source: &S, frame: &FrameAt, head: &Head) -> Result<Option<Halves>, BadRows> {
     let contents = Contents::new(source, frame, head);
     let (keys, outcomes) = (contents.block(Side::Keys)?, contents.block(Side::Outcomes)?);
     Ok(keys.zip(outcomes).map(|(keys, outcomes)| (keys.into_rows(), outcomes.into_rows())))
