@@ -18,7 +18,7 @@ use std::{
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use shared::{
-    id::{JobId, WorkerId},
+    id::{JobId, Slot, WorkerId},
     job::{CommandSpec, FunctionSpec},
 };
 
@@ -115,6 +115,7 @@ impl Launcher {
             arguments: arguments.into_iter().map(OsString::from).collect(),
             environment,
             directory: None,
+            lane: None,
         };
         let passed = vec![
             Passed { fd: theirs.into(), number: CONTROL },
@@ -124,9 +125,10 @@ impl Launcher {
         self.spawn(&request, passed, Some((ours, Arc::new(beacon))))
     }
 
-    /// Starts a command for one task.
+    /// Starts a command for one task, as soon as those before it in this slot are gone.
     pub fn command(
         &self,
+        slot: Slot,
         job: JobId,
         command: &CommandSpec,
         template: &Template,
@@ -138,6 +140,7 @@ impl Launcher {
             arguments: arguments.collect(),
             environment: self.marks(job),
             directory: Some(PathBuf::from(&command.cwd)),
+            lane: Some(slot.0),
         };
         self.spawn(&request, Vec::new(), None)
     }

@@ -58,6 +58,7 @@ impl Node {
                 }
                 (None, Ok(_)) => supervision::fail(ctx, format!("job {job} of batch {batch} is not known")),
             },
+            Effect::Withdraw(life) => self.order(Order::Process(life, ProcessOrder::Withdraw)),
             Effect::Stop(life) => self.order(Order::Process(life, ProcessOrder::Stop)),
             Effect::Kill(life) => self.order(Order::Process(life, ProcessOrder::Kill)),
             Effect::Say(notice) => self.log(&notice),

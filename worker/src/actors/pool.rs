@@ -34,7 +34,7 @@ use crate::{
         event::{Ending, How},
     },
     launch::{LaunchError, Launched, Launcher},
-    process::event::{ExitStatus, KeeperEvent, Ticket},
+    process::event::{ExitStatus, KeeperEvent, SpawnStage, Ticket},
     registry::Registry,
 };
 
@@ -82,7 +82,12 @@ impl Pool {
         Ok(spawner.end_all()?)
     }
 
-    fn launch(&mut self, spec: &JobSpec, key: &Bytes) -> Result<(Launched, Option<Load>), LaunchError> {
+    fn launch(
+        &mut self,
+        life: Life,
+        spec: &JobSpec,
+        key: &Bytes,
+    ) -> Result<(Launched, Option<Load>), LaunchError> {
         let launcher = self.launcher.as_ref().expect("a pool that started has a launcher");
         match &spec.work {
             Work::Function(function) => {
@@ -99,13 +104,13 @@ impl Pool {
             Work::Command(command) => {
                 let fresh = || Rc::new(Template::new(command));
                 let template = self.templates.entry(spec.id).or_insert_with(fresh);
-                Ok((launcher.command(spec.id, command, template, key)?, None))
+                Ok((launcher.command(life.slot, spec.id, command, template, key)?, None))
             }
         }
     }
 
     fn start(&mut self, life: Life, spec: &Arc<JobSpec>, key: &Bytes) {
-        let (launched, load) = match self.launch(spec, key) {
+        let (launched, load) = match self.launch(life, spec, key) {
             Ok(launched) => launched,
             Err(error) => return self.report_end(life, How::NotStarted(error.to_string())),
         };
@@ -224,7 +229,13 @@ impl Handler<Kept> for Pool {
             }
             KeeperEvent::SpawnFailed { ticket, failure } => {
                 let why = failure.to_string();
-                let how = if failure.is_lasting() { How::NoProgram(why) } else { How::NotStarted(why) };
+                let how = if failure.stage == SpawnStage::Withdrawn {
+                    How::Withdrawn
+                } else if failure.is_lasting() {
+                    How::NoProgram(why)
+                } else {
+                    How::NotStarted(why)
+                };
                 self.gone(ticket, how);
             }
             KeeperEvent::Exited { ticket, exit, .. } => {

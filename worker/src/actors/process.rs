@@ -24,7 +24,11 @@ use crate::{
         event::{Ending, How},
     },
     launch::Launched,
-    process::{beacon::Beacon, event::Ticket, spawner::Spawner},
+    process::{
+        beacon::Beacon,
+        event::Ticket,
+        spawner::{RequestError, Spawner},
+    },
 };
 
 /// How long the other of two signs of an end may take: a child's socket may be held open by what it left behind.
@@ -107,12 +111,22 @@ impl Process {
         self.carriers.spawn_local(write_child(FrameWriter::new(outgoing), spoken));
     }
 
+    fn withdraw(&mut self) {
+        let asked = self.spawner.withdraw(self.ticket);
+        self.check(asked, "withdrawn");
+    }
+
     fn kill(&mut self) {
-        if self.gone.is_none()
-            && let Err(error) = self.spawner.kill_tree(self.ticket)
-        {
-            // Without a keeper there is no process any more, either: the node is told by `Lost`.
-            tracing::debug!(slot = %self.life.slot, %error, "failed to have a process killed");
+        if self.gone.is_none() {
+            let asked = self.spawner.kill_tree(self.ticket);
+            self.check(asked, "killed");
+        }
+    }
+
+    /// Without a keeper there is no process any more, either: the node is told by `Lost`.
+    fn check(&self, asked: Result<(), RequestError>, what: &str) {
+        if let Err(error) = asked {
+            tracing::debug!(slot = %self.life.slot, %error, "failed to have a process {what}");
         }
     }
 
@@ -146,6 +160,7 @@ impl Handler<ProcessOrder> for Process {
                 }
             }
             ProcessOrder::Stop => self.words = None,
+            ProcessOrder::Withdraw => self.withdraw(),
             ProcessOrder::Kill => self.kill(),
             ProcessOrder::Gone(how) => {
                 self.gone = Some(how);

@@ -120,7 +120,7 @@ pub struct Watch {
 pub enum Order {
     /// Start a child for this job.
     Start(Life, Arc<JobSpec>),
-    /// Start a command for the task with this key.
+    /// Start a command for the task with this key, when those before it in its slot are gone.
     Execute(Life, Arc<JobSpec>, Bytes),
     /// Something for a process that lives.
     Process(Life, ProcessOrder),
@@ -143,6 +143,8 @@ pub enum ProcessOrder {
     },
     /// End when idle.
     Stop,
+    /// Do not begin, if it has not.
+    Withdraw,
     /// Be ended, with all that it started.
     Kill,
     /// The keeper says that it is gone.

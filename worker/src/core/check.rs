@@ -46,11 +46,15 @@ impl Core {
                         assert!(stop.at < NO_STOP && !child.runs.is_empty(), "a stop for nothing: {child:?}");
                     }
                 }
-                State::Command(command) if !command.dropped => {
-                    tasks.add(command.batch, &[TaskRange::one(command.task)], "a command");
+                State::Commands(commands) => {
+                    assert!(!commands.is_empty(), "no command is in a slot for commands");
+                    assert!(commands.iter().is_sorted_by(|one, next| one.life < next.life), "{commands:?}");
+                    for command in commands.iter().filter(|command| !command.dropped) {
+                        tasks.add(command.batch, &[TaskRange::one(command.task)], "a command");
+                    }
                 }
                 State::Empty => assert_eq!(place.pid, 0, "an empty slot has a process"),
-                State::Command(_) | State::Starting(_) | State::Stopping { .. } => {}
+                State::Starting(_) | State::Stopping { .. } => {}
             }
         }
         for (batch, gathered) in &self.gathered {

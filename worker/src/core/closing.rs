@@ -7,7 +7,7 @@ use shared::wire::worker::FromWorker;
 use super::{
     Core,
     event::{Effect, Effects},
-    slot::{Doom, State},
+    slot::State,
 };
 
 /// How long a process may take to end by itself.
@@ -67,7 +67,7 @@ impl Core {
             match &self.places[index].state {
                 State::Starting(_) => self.stop(index, now, out),
                 State::Child(child) if child.runs.is_empty() => self.stop(index, now, out),
-                State::Child(_) | State::Command(_) | State::Empty | State::Stopping { .. } => {}
+                State::Child(_) | State::Commands(_) | State::Empty | State::Stopping { .. } => {}
             }
         }
         let Some(closing) = &mut self.closing else { return };
@@ -90,9 +90,8 @@ impl Core {
     }
 
     fn kill_all(&mut self, out: &mut Effects) {
-        for index in 0..self.places.len() {
-            self.condemn(index, 0, Doom::Withdrawn, out);
-            let place = &mut self.places[index];
+        self.condemn_all(out);
+        for place in &mut self.places {
             if let State::Stopping { killed: killed @ false, .. } = &mut place.state {
                 *killed = true;
                 out.push(Effect::Kill(place.life));

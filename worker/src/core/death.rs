@@ -14,7 +14,7 @@ use shared::{
 use super::{
     Core,
     command::value,
-    event::{Effect, Effects, Ending, How},
+    event::{Effect, Effects, Ending, How, Life},
     lease::{Piece, cut},
     notice::Notice,
     outcome::{Outcomes, end},
@@ -38,9 +38,12 @@ const STRIKES: u32 = 2;
 const OUTPUT: (usize, usize) = (4 << 10, 32 << 10);
 
 impl Core {
-    pub(super) fn spawned(&mut self, index: usize, pid: u32) {
+    pub(super) fn spawned(&mut self, index: usize, life: Life, pid: u32, now: Instant) {
         let place = &mut self.places[index];
-        place.pid = pid;
+        match place.command(life) {
+            Some(command) => (command.pid, command.since) = (pid, now),
+            None => place.pid = pid,
+        }
         if let Some(job) = place.job().and_then(|job| self.jobs.get_mut(&job)) {
             job.has_run = true;
         }
@@ -85,14 +88,23 @@ impl Core {
         out.push(Effect::Stop(place.life));
     }
 
-    pub(super) fn ended(&mut self, index: usize, ending: Ending, now: Instant, out: &mut Effects) {
+    pub(super) fn ended(
+        &mut self,
+        index: usize,
+        life: Life,
+        ending: Ending,
+        now: Instant,
+        out: &mut Effects,
+    ) {
         let place = &mut self.places[index];
+        if let Some(command) = place.take_command(life) {
+            return self.command_ended(command, &ending, now, out);
+        }
         let pid = std::mem::take(&mut place.pid);
         match std::mem::replace(&mut place.state, State::Empty) {
             State::Starting(job) => self.died_early(index, job, &ending, now, out),
             State::Child(child) => self.child_died(index, pid, child, &ending, now, out),
-            State::Command(command) => self.command_ended(pid, command, &ending, now, out),
-            State::Empty | State::Stopping { .. } => {}
+            State::Commands(_) | State::Empty | State::Stopping { .. } => {}
         }
     }
 
@@ -228,15 +240,8 @@ impl Core {
         Failure { traceback, stdout, stderr, ..self.failure(batch, task, pid, cause) }
     }
 
-    fn command_ended(
-        &mut self,
-        pid: u32,
-        command: Command,
-        ending: &Ending,
-        now: Instant,
-        out: &mut Effects,
-    ) {
-        let Command { job, batch, task, since, doom, dropped, .. } = command;
+    fn command_ended(&mut self, command: Command, ending: &Ending, now: Instant, out: &mut Effects) {
+        let Command { job, batch, task, pid, since, doom, dropped, .. } = command;
         if dropped {
             return;
         }
@@ -245,7 +250,7 @@ impl Core {
                 return self.hand_back(batch, vec![TaskRange::one(task)], out);
             }
             (Some(Doom::Guilty(cause)), _) => Some(cause),
-            (None, How::Lost) => return self.again(batch, job, task, out),
+            (None, How::Lost | How::Withdrawn) => return self.again(batch, job, task, out),
             (None, How::NoProgram(why)) if self.never_ran(job) => {
                 self.give_up_job(job, why.clone(), String::new(), now, out);
                 return self.hand_back(batch, vec![TaskRange::one(task)], out);
@@ -259,12 +264,13 @@ impl Core {
                 let story = self.story(batch, task, pid, cause, ending);
                 Err(match &ending.how {
                     How::NotStarted(why) | How::NoProgram(why) => Failure { message: why.clone(), ..story },
-                    How::Exited(_) | How::Signalled(_) | How::Lost => story,
+                    How::Exited(_) | How::Signalled(_) | How::Withdrawn | How::Lost => story,
                 })
             }
         };
-        let busy_us = now.saturating_duration_since(since).as_micros() as u64;
-        self.gather(batch, job, task, outcome, busy_us, now);
+        let took = now.saturating_duration_since(since);
+        self.learn_pace(job, took);
+        self.gather(batch, job, task, outcome, took.as_micros() as u64, now);
     }
 
     /// A task waits again, uncharged.
@@ -288,10 +294,16 @@ impl Core {
                         strikes: run.strikes,
                     }));
                 }
-                State::Command(Command { batch, job, task, dropped: false, .. }) => {
-                    pieces.push(Piece { batch, job, tasks: vec![TaskRange::one(task)], strikes: 0 });
+                State::Commands(commands) => {
+                    let commands = commands.into_iter().filter(|command| !command.dropped);
+                    pieces.extend(commands.map(|Command { batch, job, task, .. }| Piece {
+                        batch,
+                        job,
+                        tasks: vec![TaskRange::one(task)],
+                        strikes: 0,
+                    }));
                 }
-                State::Command(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => {}
+                State::Empty | State::Starting(_) | State::Stopping { .. } => {}
             }
         }
         for piece in pieces.into_iter().rev() {
@@ -309,7 +321,7 @@ impl How {
         match self {
             How::Exited(code) => Cause::ExitCode { code: *code, died },
             How::Signalled(number) => Cause::Signal(*number),
-            How::NotStarted(_) | How::NoProgram(_) | How::Lost => Cause::NotExecuted,
+            How::NotStarted(_) | How::NoProgram(_) | How::Withdrawn | How::Lost => Cause::NotExecuted,
         }
     }
 }
@@ -322,6 +334,7 @@ impl std::fmt::Display for How {
                 write!(f, "it was ended by signal {number} ({})", shared::outcome::signal_name(*number))
             }
             How::NotStarted(why) | How::NoProgram(why) => write!(f, "it was not started ({why})"),
+            How::Withdrawn => f.write_str("it was taken back before it began"),
             How::Lost => f.write_str("this node lost hold of it"),
         }
     }

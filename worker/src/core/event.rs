@@ -147,6 +147,8 @@ pub enum How {
     NotStarted(String),
     /// Nor will there be one of this program in this folder; one line says why.
     NoProgram(String),
+    /// It was taken back before it began.
+    Withdrawn,
     /// It was ended because this node lost hold of it, which is nobody's fault.
     Lost,
 }
@@ -183,8 +185,10 @@ pub enum Effect {
     Run(Life, Assignment),
     /// Ask a child to begin no task of this ordinal or later.
     SetStop(Life, u64),
-    /// Start a command.
+    /// Start a command, as soon as those before it in its slot are gone.
     Execute(Life, JobId, BatchId, TaskIndex),
+    /// Take a command back, unless it has begun.
+    Withdraw(Life),
     /// Let an idle or loading child end by itself.
     Stop(Life),
     /// End a process, and all that it started.

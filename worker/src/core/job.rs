@@ -22,6 +22,7 @@ impl Core {
         self.jobs.entry(spec.id).or_insert_with(|| Job {
             spec,
             has_run: false,
+            pace: None,
             unloadable: None,
             granted: None,
         });
@@ -90,7 +91,7 @@ impl Core {
                 State::Child(child) if child.job == job => self.stop(index, now, out),
                 State::Starting(_)
                 | State::Child(_)
-                | State::Command(_)
+                | State::Commands(_)
                 | State::Empty
                 | State::Stopping { .. } => {}
             }
@@ -109,13 +110,15 @@ impl Core {
                     let runs = child.runs.iter_mut().filter(|run| batches.contains(&run.batch));
                     runs.for_each(|run| run.dropped = true);
                 }
-                State::Command(command) if batches.contains(&command.batch) => {
-                    command.dropped = true;
-                    if command.doom.replace(Doom::Withdrawn).is_none() {
-                        out.push(Effect::Kill(place.life));
+                State::Commands(commands) => {
+                    for command in commands.iter_mut().filter(|command| batches.contains(&command.batch)) {
+                        command.dropped = true;
+                        if command.doom.replace(Doom::Withdrawn).is_none() {
+                            out.push(Effect::Kill(command.life));
+                        }
                     }
                 }
-                State::Command(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => {}
+                State::Empty | State::Starting(_) | State::Stopping { .. } => {}
             }
         }
     }

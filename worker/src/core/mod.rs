@@ -4,8 +4,8 @@
 //! and says what is to be done. Payloads pass through; neither keys nor values are looked at.
 //!
 //! - [`event`], [`notice`]: the vocabulary - [`lease`]: batches, queue, reports - [`slot`]: what lives in a slot
-//! - `schedule`: who starts, who gets what - `recall`: taking back what has not begun - `outcome`: runs that went well
-//! - `death`: processes that ended - `watch`: timeouts, memory, stuck tasks - `job`: jobs that come and go
+//! - `schedule`: who starts, who gets what - `ahead`: commands behind others - `recall`: taking back what has not begun
+//! - `outcome`: runs that went well - `death`: processes that ended - `watch`: timeouts, memory, stuck tasks - `job`: jobs that come and go
 //! - `closing`: the end - `tally`: how much is told of losses - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
@@ -23,6 +23,7 @@ use shared::{
     wire::worker::{FromWorker, Held, Joined},
 };
 
+mod ahead;
 mod closing;
 pub mod command;
 mod death;
@@ -94,6 +95,8 @@ struct Job {
     unloadable: Option<(String, String)>,
     /// When it last got a batch: the processes of the latest job are kept warm.
     granted: Option<Instant>,
+    /// How long its commands take.
+    pace: Option<Duration>,
 }
 
 impl Core {
@@ -140,8 +143,8 @@ impl Core {
             Event::PoolLost => self.pool_lost(out),
             Event::Process(life, event) => {
                 let index = usize::from(life.slot.0);
-                if self.places.get(index).is_some_and(|place| place.life == life) {
-                    self.process(index, event, now, out);
+                if self.places.get(index).is_some_and(|place| place.holds(life)) {
+                    self.process(index, life, event, now, out);
                 }
             }
             Event::Sampled { at, readings } => self.sampled(&readings, at, now, out),
@@ -152,16 +155,16 @@ impl Core {
         self.tally(begun, now, out);
     }
 
-    fn process(&mut self, index: usize, event: ProcessEvent, now: Instant, out: &mut Effects) {
+    fn process(&mut self, index: usize, life: Life, event: ProcessEvent, now: Instant, out: &mut Effects) {
         match event {
-            ProcessEvent::Spawned { pid } => self.spawned(index, pid),
+            ProcessEvent::Spawned { pid } => self.spawned(index, life, pid, now),
             ProcessEvent::Ready => self.ready(index, now),
             ProcessEvent::Unloadable { message, traceback } => {
                 self.child_unloadable(index, message, traceback, now, out);
             }
             ProcessEvent::Ran(ran) => self.ran(index, ran, out),
             ProcessEvent::Stopped { at } => self.stopped(index, at, out),
-            ProcessEvent::Ended(ending) => self.ended(index, ending, now, out),
+            ProcessEvent::Ended(ending) => self.ended(index, life, ending, now, out),
         }
     }
 
@@ -170,6 +173,7 @@ impl Core {
         self.cut_off(now, out);
         self.send_gathered(now, out);
         self.lose_patience(now, out);
+        self.withdraw_late(now, out);
         if self.closing.is_some() {
             self.close(now, out);
             return;
@@ -195,7 +199,8 @@ impl Core {
                 child.stop.filter(|stop| !stop.passed).map(|stop| stop.asked + recall::SETTLED)
             }
             State::Stopping { since, killed: false } => Some(*since + closing::PATIENCE),
-            State::Starting(_) | State::Command(_) | State::Stopping { killed: true, .. } => None,
+            State::Commands(_) => place.withdraw_at(),
+            State::Starting(_) | State::Stopping { killed: true, .. } => None,
         }
     }
 
@@ -253,10 +258,12 @@ impl Core {
                         tasks(run.batch, child.job, &run.rest());
                     }
                 }
-                State::Command(command) if !command.dropped => {
-                    tasks(command.batch, command.job, &[TaskRange::one(command.task)]);
+                State::Commands(commands) => {
+                    for command in commands.iter().filter(|command| !command.dropped) {
+                        tasks(command.batch, command.job, &[TaskRange::one(command.task)]);
+                    }
                 }
-                State::Command(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => {}
+                State::Empty | State::Starting(_) | State::Stopping { .. } => {}
             }
         }
         for (batch, gathered) in &self.gathered {

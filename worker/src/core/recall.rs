@@ -31,8 +31,9 @@ impl Core {
             self.hand_back(piece.batch, piece.tasks, out);
         }
         for index in 0..self.places.len() {
-            let State::Child(child) = &self.places[index].state else { continue };
             let is_wanted = |batch| batches.contains(&batch);
+            self.places[index].withdraw(|command| is_wanted(command.batch), out);
+            let State::Child(child) = &self.places[index].state else { continue };
             let first =
                 child.runs.iter().find(|run| is_wanted(run.batch) && !run.dropped && run.kept > run.done);
             if let Some(first) = first.map(|run| run.first) {
@@ -90,7 +91,7 @@ impl Core {
             State::Child(_)
             | State::Empty
             | State::Starting(_)
-            | State::Command(_)
+            | State::Commands(_)
             | State::Stopping { .. } => 0,
         };
         let State::Child(child) = &mut self.places[index].state else { return };
@@ -115,7 +116,7 @@ impl Core {
             State::Child(_)
             | State::Empty
             | State::Starting(_)
-            | State::Command(_)
+            | State::Commands(_)
             | State::Stopping { .. } => None,
         })
     }
@@ -139,7 +140,7 @@ impl Core {
             State::Child(_)
             | State::Empty
             | State::Starting(_)
-            | State::Command(_)
+            | State::Commands(_)
             | State::Stopping { .. } => 0,
         };
         let Some(index) = victims.into_iter().max_by_key(spare).filter(|index| spare(index) > 0) else {
@@ -158,7 +159,7 @@ impl Core {
                 let is_free = child.stop.is_none() && child.doom.is_none() && !child.runs.is_empty();
                 is_free && child.stoppable_from() < child.next && self.idle(child.job).next().is_some()
             }
-            State::Empty | State::Starting(_) | State::Command(_) | State::Stopping { .. } => false,
+            State::Empty | State::Starting(_) | State::Commands(_) | State::Stopping { .. } => false,
         }
     }
 }

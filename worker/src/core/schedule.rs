@@ -3,13 +3,13 @@
 //! The oldest batch goes first. A child belongs to one job, so a slot changes its job only when its child is idle or
 //! a job with work has no slot at all; then each job has at least one slot in turn.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
-use shared::id::{BatchId, JobId, count};
+use shared::id::{BatchId, JobId, TaskIndex, count};
 
 use super::{
     Core,
-    event::{Effect, Effects},
+    event::{Effect, Effects, Life},
     slot::{Command, RUNS, State},
 };
 
@@ -19,6 +19,7 @@ impl Core {
             self.feed(out);
             self.fill(now, out);
             self.vacate(now, out);
+            self.order_ahead(now, out);
         }
     }
 
@@ -48,7 +49,7 @@ impl Core {
     fn admits(&self) -> bool {
         let runs = |state: &State| match state {
             State::Child(child) => !child.runs.is_empty(),
-            State::Starting(_) | State::Command(_) => true,
+            State::Starting(_) | State::Commands(_) => true,
             State::Empty | State::Stopping { .. } => false,
         };
         !self.scarce || !self.places.iter().any(|place| runs(&place.state))
@@ -68,17 +69,30 @@ impl Core {
             let Some(job) = self.next_job() else { return };
             let is_command = self.is_command(job);
             let place = &mut self.places[index];
-            place.life.number += 1;
             place.not_before = None;
             if is_command {
-                let Some((batch, task)) = self.leases.take_one(job) else { continue };
-                place.state = State::Command(Command::new(job, batch, task, now));
-                out.push(Effect::Execute(place.life, job, batch, task));
+                self.execute(index, job, now, out);
             } else {
+                place.life.number += 1;
                 place.state = State::Starting(job);
                 out.push(Effect::Start(place.life, job));
             }
         }
+    }
+
+    /// Puts a waiting command of a job into a slot, behind those that are there.
+    pub(super) fn execute(&mut self, index: usize, job: JobId, now: Instant, out: &mut Effects) {
+        let Some((batch, task)) = self.leases.take_one(job) else { return };
+        let place = &mut self.places[index];
+        place.life.number += 1;
+        let command = Command::new(place.life, job, batch, task, now);
+        match &mut place.state {
+            State::Commands(commands) => commands.push_back(command),
+            State::Empty | State::Starting(_) | State::Child(_) | State::Stopping { .. } => {
+                place.state = State::Commands(VecDeque::from([command]));
+            }
+        }
+        out.push(Effect::Execute(place.life, job, batch, task));
     }
 
     /// Of the jobs that wait, the one with the fewest slots; the latest job, if none waits.
@@ -113,7 +127,7 @@ impl Core {
         let is_coming = |state: &State| match state {
             State::Empty | State::Stopping { .. } => true,
             State::Child(child) => child.leaving || child.doom.is_some(),
-            State::Starting(_) | State::Command(_) => false,
+            State::Starting(_) | State::Commands(_) => false,
         };
         let mut coming = self.places.iter().filter(|place| is_coming(&place.state)).count();
         for job in &waiting {
@@ -126,7 +140,7 @@ impl Core {
                     coming += 1;
                 }
             }
-            let runs_commands = self.places.iter().any(|place| matches!(place.state, State::Command(_)));
+            let runs_commands = self.places.iter().any(|place| matches!(place.state, State::Commands(_)));
             if coming == 0 && !runs_commands && self.places_of(*job) == 0 {
                 coming += usize::from(self.ask_to_leave(*job));
             }
@@ -156,7 +170,7 @@ impl Core {
                 let is_free = child.runs.is_empty() && !child.leaving && child.doom.is_none();
                 is_free && !waiting.contains(&child.job)
             }
-            State::Empty | State::Starting(_) | State::Command(_) | State::Stopping { .. } => false,
+            State::Empty | State::Starting(_) | State::Commands(_) | State::Stopping { .. } => false,
         }
     }
 
@@ -169,7 +183,7 @@ impl Core {
             State::Child(_)
             | State::Empty
             | State::Starting(_)
-            | State::Command(_)
+            | State::Commands(_)
             | State::Stopping { .. } => None,
         };
         let chosen = (0..self.places.len()).filter(|index| candidate(index).is_some()).max_by_key(candidate);
@@ -182,7 +196,8 @@ impl Core {
 }
 
 impl Command {
-    fn new(job: JobId, batch: BatchId, task: shared::id::TaskIndex, now: Instant) -> Command {
-        Command { job, batch, task, since: now, doom: None, dropped: false, peak: 0, warned: false }
+    fn new(life: Life, job: JobId, batch: BatchId, task: TaskIndex, now: Instant) -> Command {
+        let (withdrawn, doom, dropped, warned) = (false, None, false, false);
+        Command { life, job, batch, task, pid: 0, since: now, withdrawn, doom, dropped, peak: 0, warned }
     }
 }

@@ -24,9 +24,9 @@ pub const NO_STOP: u64 = u64::MAX;
 /// A place for one process.
 #[derive(Debug)]
 pub struct Place {
-    /// The process that lives or lived here last.
+    /// The process that lives or lived here last, or is to.
     pub life: Life,
-    /// Its id, 0 before it has one.
+    /// A child's id, 0 before it has one.
     pub pid: u32,
     /// Children in a row that died before they were ready.
     pub early_deaths: u32,
@@ -45,8 +45,8 @@ pub enum State {
     Starting(JobId),
     /// A child that has loaded its function.
     Child(Child),
-    /// A command.
-    Command(Command),
+    /// Commands, never none: the first runs, the others wait behind it.
+    Commands(VecDeque<Command>),
     /// A process that nobody needs any more.
     Stopping {
         /// Since when.
@@ -111,10 +111,16 @@ pub enum Doom {
 /// A command.
 #[derive(Debug)]
 pub struct Command {
+    pub life: Life,
     pub job: JobId,
     pub batch: BatchId,
     pub task: TaskIndex,
+    /// Its id, 0 before it has one.
+    pub pid: u32,
+    /// When it was heard to have begun; until then, when it was ordered.
     pub since: Instant,
+    /// It has been asked not to begin.
+    pub withdrawn: bool,
     pub doom: Option<Doom>,
     /// Its outcome is not wanted any more.
     pub dropped: bool,
@@ -150,16 +156,52 @@ impl Place {
             State::Starting(job) => Some(*job),
             State::Child(child) if child.leaving || child.doom.is_some() => None,
             State::Child(child) => Some(child.job),
-            State::Command(command) => Some(command.job),
+            State::Commands(commands) => commands.front().map(|command| command.job),
             State::Empty | State::Stopping { .. } => None,
         }
+    }
+
+    /// The processes that live here or are about to.
+    pub fn lives(&self) -> Vec<Life> {
+        match &self.state {
+            State::Commands(commands) => commands.iter().map(|command| command.life).collect(),
+            State::Starting(_) | State::Child(_) | State::Stopping { .. } => vec![self.life],
+            State::Empty => Vec::new(),
+        }
+    }
+
+    /// Whether a process lives here or is about to; what others have to say is stale.
+    pub fn holds(&self, life: Life) -> bool {
+        match &self.state {
+            State::Commands(commands) => commands.iter().any(|command| command.life == life),
+            State::Starting(_) | State::Child(_) | State::Stopping { .. } | State::Empty => self.life == life,
+        }
+    }
+
+    /// A command that lives here or is about to.
+    pub fn command(&mut self, life: Life) -> Option<&mut Command> {
+        match &mut self.state {
+            State::Commands(commands) => commands.iter_mut().find(|command| command.life == life),
+            State::Starting(_) | State::Child(_) | State::Stopping { .. } | State::Empty => None,
+        }
+    }
+
+    /// Takes a command out that has ended; those behind it move up.
+    pub fn take_command(&mut self, life: Life) -> Option<Command> {
+        let State::Commands(commands) = &mut self.state else { return None };
+        let at = commands.iter().position(|command| command.life == life)?;
+        let ended = commands.remove(at);
+        if commands.is_empty() {
+            self.state = State::Empty;
+        }
+        ended
     }
 
     /// Whether a task runs here.
     pub fn is_busy(&self) -> bool {
         match &self.state {
             State::Child(child) => !child.runs.is_empty(),
-            State::Command(_) => true,
+            State::Commands(_) => true,
             State::Empty | State::Starting(_) | State::Stopping { .. } => false,
         }
     }

@@ -7,9 +7,9 @@ use shared::outcome::Cause;
 use super::{
     Core,
     closing::PATIENCE,
-    event::{Effect, Effects, Reading},
+    event::{Effect, Effects, Life, Reading},
     notice::Notice,
-    slot::{Child, Command, Doom, State},
+    slot::{Child, Command, Doom, Place, State},
 };
 
 /// A task that runs for so long is worth a line.
@@ -31,25 +31,25 @@ impl Core {
     pub(super) fn sampled(&mut self, readings: &[Reading], at: Instant, now: Instant, out: &mut Effects) {
         for reading in readings {
             let index = usize::from(reading.life.slot.0);
-            let is_current = |place: &&mut super::Place| place.life == reading.life;
+            let is_current = |place: &&mut Place| place.holds(reading.life);
             let Some(place) = self.places.get_mut(index).filter(is_current) else { continue };
-            let job = match &mut place.state {
-                State::Child(child) => {
-                    child.sample.see(reading, at);
-                    child.job
-                }
-                State::Command(command) => {
-                    command.peak = command.peak.max(reading.memory.unwrap_or(0));
-                    command.job
-                }
-                State::Empty | State::Starting(_) | State::Stopping { .. } => continue,
+            let job = if let Some(command) = place.command(reading.life) {
+                command.peak = command.peak.max(reading.memory.unwrap_or(0));
+                command.job
+            } else if let State::Child(child) = &mut place.state {
+                child.sample.see(reading, at);
+                child.job
+            } else {
+                continue;
             };
             let Some(job) = self.jobs.get(&job) else { continue };
             let limits = &job.spec.limits;
             let (timeout, memory) = (limits.timeout, limits.memory);
             match self.judge(index, reading, timeout, memory, at) {
-                Sentence::Spare => self.warn_if_stuck(index, at, out),
-                Sentence::Condemn(cause) => self.condemn(index, reading.running, Doom::Guilty(cause), out),
+                Sentence::Spare => self.warn_if_stuck(reading.life, at, out),
+                Sentence::Condemn(cause) => {
+                    self.condemn(reading.life, reading.running, Doom::Guilty(cause), out)
+                }
                 Sentence::Replace => self.stop(index, now, out),
             }
             self.seen_committed(index, reading.committed, at, out);
@@ -69,7 +69,10 @@ impl Core {
                 let held = child.runs.iter().any(|run| run.position(reading.running).is_some());
                 (held.then_some(child.sample.since), child.runs.is_empty())
             }
-            State::Command(command) => (Some(command.since), false),
+            State::Commands(commands) => {
+                let command = commands.iter().find(|command| command.life == reading.life);
+                (command.map(|command| command.since), false)
+            }
             State::Empty | State::Starting(_) | State::Stopping { .. } => return Sentence::Spare,
         };
         let over =
@@ -88,25 +91,30 @@ impl Core {
     }
 
     /// Kills a process, once, for a reason.
-    pub(super) fn condemn(&mut self, index: usize, ordinal: u64, doom: Doom, out: &mut Effects) {
-        let place = &mut self.places[index];
+    pub(super) fn condemn(&mut self, life: Life, ordinal: u64, doom: Doom, out: &mut Effects) {
+        let place = &mut self.places[usize::from(life.slot.0)];
         let is_new = match &mut place.state {
             State::Child(Child { doom: none @ None, .. }) => none.replace((ordinal, doom)).is_none(),
-            State::Command(Command { doom: none @ None, .. }) => none.replace(doom).is_none(),
-            State::Child(_)
-            | State::Command(_)
-            | State::Empty
-            | State::Starting(_)
-            | State::Stopping { .. } => false,
+            State::Commands(_) => match place.command(life) {
+                Some(Command { doom: none @ None, .. }) => none.replace(doom).is_none(),
+                Some(_) | None => false,
+            },
+            State::Child(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => false,
         };
         if is_new {
-            out.push(Effect::Kill(place.life));
+            out.push(Effect::Kill(life));
         }
     }
 
-    fn warn_if_stuck(&mut self, index: usize, at: Instant, out: &mut Effects) {
-        let place = &mut self.places[index];
-        let slot = place.life.slot;
+    /// Kills all that runs and is nobody's fault.
+    pub(super) fn condemn_all(&mut self, out: &mut Effects) {
+        let lives: Vec<Life> = self.places.iter().flat_map(Place::lives).collect();
+        lives.into_iter().for_each(|life| self.condemn(life, 0, Doom::Withdrawn, out));
+    }
+
+    fn warn_if_stuck(&mut self, life: Life, at: Instant, out: &mut Effects) {
+        let place = &mut self.places[usize::from(life.slot.0)];
+        let slot = life.slot;
         let (job, since, batch, task) = match &mut place.state {
             State::Child(child) => {
                 let ordinal = child.sample.running;
@@ -118,13 +126,15 @@ impl Core {
                 child.sample.warned = ordinal;
                 (child.job, since, batch, task)
             }
-            State::Command(command)
-                if !command.warned && at.saturating_duration_since(command.since) >= STUCK =>
-            {
+            State::Commands(_) => {
+                let is_due = |command: &&mut Command| {
+                    !command.warned && at.saturating_duration_since(command.since) >= STUCK
+                };
+                let Some(command) = place.command(life).filter(is_due) else { return };
                 command.warned = true;
                 (command.job, command.since, command.batch, command.task)
             }
-            State::Command(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => return,
+            State::Empty | State::Starting(_) | State::Stopping { .. } => return,
         };
         let running = at.saturating_duration_since(since);
         out.push(Effect::Say(Notice::TaskStuck { slot, job, batch, task, running }));
@@ -155,7 +165,10 @@ impl Core {
 
     /// When commands have to stop for want of a coordinator.
     pub(super) fn cut_off_at(&self) -> Option<Instant> {
-        let runs = |state: &State| matches!(state, State::Command(command) if command.doom.is_none());
+        let runs = |state: &State| match state {
+            State::Commands(commands) => commands.iter().any(|command| command.doom.is_none()),
+            State::Child(_) | State::Empty | State::Starting(_) | State::Stopping { .. } => false,
+        };
         let running = self.places.iter().any(|place| runs(&place.state));
         let waiting = self.leases.queue.iter().any(|piece| self.is_command(piece.job));
         self.lost_at.filter(|_| running || waiting).map(|at| at + self.settings.lease)
@@ -171,11 +184,9 @@ impl Core {
         for piece in self.leases.take_where(|piece| jobs.contains(&piece.job)) {
             self.hand_back(piece.batch, piece.tasks, out);
         }
-        for index in 0..self.places.len() {
-            if matches!(self.places[index].state, State::Command(_)) {
-                self.condemn(index, 0, Doom::Withdrawn, out);
-            }
-        }
+        let is_command = |place: &&Place| matches!(place.state, State::Commands(_));
+        let lives: Vec<Life> = self.places.iter().filter(is_command).flat_map(Place::lives).collect();
+        lives.into_iter().for_each(|life| self.condemn(life, 0, Doom::Withdrawn, out));
     }
 }
 

@@ -103,8 +103,10 @@ pub enum SpawnStage {
     Directory,
     Descriptors,
     Execute,
-    /// It was asked for while everything was being ended.
+    /// It was asked for, or still waited, while everything was being ended.
     Ending,
+    /// It was taken back before its turn came.
+    Withdrawn,
 }
 
 impl SpawnFailure {
@@ -119,7 +121,8 @@ impl SpawnFailure {
             | SpawnStage::Session
             | SpawnStage::DeathSignal
             | SpawnStage::Descriptors
-            | SpawnStage::Ending => false,
+            | SpawnStage::Ending
+            | SpawnStage::Withdrawn => false,
         }
     }
 
@@ -134,6 +137,7 @@ impl SpawnFailure {
             SpawnStage::Descriptors => format!("its descriptors could not be passed: {why}"),
             SpawnStage::Execute => format!("file {place:?}: {why}"),
             SpawnStage::Ending => "everything is being ended".to_owned(),
+            SpawnStage::Withdrawn => "it was taken back".to_owned(),
         }
     }
 }

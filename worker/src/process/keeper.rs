@@ -9,6 +9,7 @@
 //! Invariant: a pid in `Children` is not reaped, so it can be signalled by number.
 
 mod children;
+mod lanes;
 mod launcher;
 mod outbox;
 
@@ -27,6 +28,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, getpid, getppid};
 
 use self::children::Children;
+use self::lanes::{Lanes, Waiting};
 use self::launcher::Launcher;
 use self::outbox::Outbox;
 use super::event::{ExitStatus, KeeperEvent, SpawnFailure, SpawnStage, Ticket};
@@ -126,6 +128,7 @@ struct Keeper {
     outbox: Outbox,
     launcher: Launcher,
     children: Children,
+    lanes: Lanes,
     ending: Option<Ending>,
 }
 
@@ -159,6 +162,7 @@ impl Keeper {
             outbox: Outbox::default(),
             launcher,
             children: Children::default(),
+            lanes: Lanes::default(),
             ending: None,
         })
     }
@@ -223,8 +227,15 @@ impl Keeper {
                 self.lose_engine();
                 // Once more, if it had hung up before: what it started by itself has only now become ours.
                 self.end_all();
-            } else if let Some(event) = self.children.forget(pid, status, &usage) {
-                self.outbox.push(&event);
+            } else if let Some((ticket, event)) = self.children.forget(pid, status, &usage) {
+                let next = self.lanes.leave(ticket);
+                // The engine need not hurry where more waits.
+                if next.as_ref().is_some_and(|next| self.lanes.has_more(Ticket(next.order.ticket))) {
+                    self.outbox.push_quietly(&event);
+                } else {
+                    self.outbox.push(&event);
+                }
+                next.into_iter().for_each(|next| self.spawn(next));
             }
         }
     }
@@ -255,28 +266,49 @@ impl Keeper {
         match request {
             Request::BaseEnvironment(strings) => self.launcher.set_base_environment(strings),
             Request::Spawn(order) => {
-                let event = self.spawn(&order, fds);
-                self.outbox.push(&event);
+                if let Some(order) = self.lanes.enter(Waiting { order, fds }) {
+                    self.spawn(order);
+                }
             }
+            Request::Withdraw { ticket } => self.withdraw(Ticket(ticket)),
             Request::Kill { ticket, signal, group } => self.children.kill(Ticket(ticket), signal, group),
-            Request::KillTree { ticket } => self.children.kill_tree(Ticket(ticket)),
+            Request::KillTree { ticket } => {
+                self.withdraw(Ticket(ticket));
+                self.children.kill_tree(Ticket(ticket));
+            }
             Request::EndAll => self.end_all(),
         }
     }
 
-    fn spawn(&mut self, order: &Order, fds: Vec<OwnedFd>) -> KeeperEvent {
-        let ticket = Ticket(order.ticket);
-        if self.ending.is_some() {
-            let (program, errno) = (order.program.to_string_lossy().into_owned(), Errno::ECANCELED);
-            let failure = SpawnFailure { stage: SpawnStage::Ending, program, place: String::new(), errno };
-            return KeeperEvent::SpawnFailed { ticket, failure };
+    fn withdraw(&mut self, ticket: Ticket) {
+        if let Some(waiting) = self.lanes.withdraw(ticket) {
+            self.refuse(&waiting.order, SpawnStage::Withdrawn);
         }
-        match self.launcher.launch(order, &fds) {
-            Err(failure) => KeeperEvent::SpawnFailed { ticket, failure },
-            Ok(pid) => {
-                self.children.add(ticket, pid);
-                KeeperEvent::Spawned { ticket, pid }
+    }
+
+    fn refuse(&mut self, order: &Order, stage: SpawnStage) {
+        let (program, errno) = (order.program.to_string_lossy().into_owned(), Errno::ECANCELED);
+        let failure = SpawnFailure { stage, program, place: String::new(), errno };
+        self.outbox.push(&KeeperEvent::SpawnFailed { ticket: Ticket(order.ticket), failure });
+    }
+
+    /// Makes a process, or the next one of its lane that can be made.
+    fn spawn(&mut self, order: Waiting) {
+        let mut next = Some(order);
+        while let Some(Waiting { order, fds }) = next {
+            let ticket = Ticket(order.ticket);
+            if self.ending.is_some() {
+                self.refuse(&order, SpawnStage::Ending);
+            } else {
+                match self.launcher.launch(&order, &fds) {
+                    Ok(pid) => {
+                        self.children.add(ticket, pid);
+                        return self.outbox.push_quietly(&KeeperEvent::Spawned { ticket, pid });
+                    }
+                    Err(failure) => self.outbox.push(&KeeperEvent::SpawnFailed { ticket, failure }),
+                }
             }
+            next = self.lanes.leave(ticket);
         }
     }
 
@@ -284,14 +316,17 @@ impl Keeper {
     fn lose_engine(&mut self) {
         if self.connected {
             self.connected = false;
-            self.outbox = Outbox::default();
             self.end_all();
+            self.outbox = Outbox::default();
         }
     }
 
     fn end_all(&mut self) {
         let now = Instant::now();
         self.ending = Some(Ending { since: now, next_sweep: now, left: Vec::new() });
+        for waiting in self.lanes.clear() {
+            self.refuse(&waiting.order, SpawnStage::Ending);
+        }
     }
 
     /// Sweeps when it is time to, and finds out whether anybody is left. Whoever loses its parent becomes our child,

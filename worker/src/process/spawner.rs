@@ -38,6 +38,8 @@ pub struct SpawnRequest {
     pub arguments: Vec<OsString>,
     pub environment: Vec<(OsString, OsString)>,
     pub directory: Option<PathBuf>,
+    /// It starts when all that was asked for in the same lane before is gone. Without one it starts at once.
+    pub lane: Option<u16>,
 }
 
 /// A descriptor that the child gets under this number. Streams 0 to 2 that get none are the null device.
@@ -77,6 +79,9 @@ pub struct KeeperEvents {
 #[derive(Debug)]
 struct Link {
     socket: AsyncFd<Arc<OwnedFd>>,
+    /// The same socket, watched for room only while something waits for it: otherwise each message that the keeper
+    /// reads would wake us.
+    outgoing: Arc<OwnedFd>,
     queue: Mutex<VecDeque<Message>>,
     queued: Notify,
     last_ticket: AtomicU64,
@@ -91,8 +96,10 @@ struct Message {
 impl Spawner {
     /// Needs a tokio runtime with I/O to be entered.
     pub fn new(end: EngineEnd) -> io::Result<(Self, KeeperEvents)> {
+        let outgoing = Arc::new(end.socket.try_clone()?);
         let link = Arc::new(Link {
-            socket: sys::watch(Arc::new(end.socket), Interest::READABLE | Interest::WRITABLE)?,
+            socket: sys::watch(Arc::new(end.socket), Interest::READABLE)?,
+            outgoing,
             queue: Mutex::default(),
             queued: Notify::new(),
             last_ticket: AtomicU64::new(0),
@@ -113,7 +120,8 @@ impl Spawner {
     pub fn spawn(&self, request: &SpawnRequest, passed: Vec<Passed>) -> Result<Ticket, RequestError> {
         let ticket = Ticket(self.0.last_ticket.fetch_add(1, Ordering::Relaxed) + 1);
         let mut taken = HashSet::new();
-        let mut order = Order { ticket: ticket.0, program: c_string(&request.program)?, ..Order::default() };
+        let (program, lane) = (c_string(&request.program)?, request.lane);
+        let mut order = Order { ticket: ticket.0, lane, program, ..Order::default() };
         let mut fds = Vec::with_capacity(passed.len());
         for Passed { fd, number } in passed {
             if !(0..CHILD_FDS).contains(&number) || !taken.insert(number) {
@@ -132,12 +140,18 @@ impl Spawner {
         Ok(ticket)
     }
 
+    /// Takes back a process that waits in its lane: then `SpawnFailed` answers. One that has begun goes on.
+    pub fn withdraw(&self, ticket: Ticket) -> Result<(), RequestError> {
+        self.0.request(&Request::Withdraw { ticket: ticket.0 }, Vec::new())
+    }
+
     /// Sends a signal to a child, or to its whole process group. One that has ended is no error.
     pub fn kill(&self, ticket: Ticket, signal: Signal, group: bool) -> Result<(), RequestError> {
         self.0.request(&Request::Kill { ticket: ticket.0, signal, group }, Vec::new())
     }
 
-    /// Kills a child and all its descendants, also those that have made sessions of their own.
+    /// Kills a child and all its descendants, also those that have made sessions of their own. What waits in its lane
+    /// is taken back.
     pub fn kill_tree(&self, ticket: Ticket) -> Result<(), RequestError> {
         self.0.request(&Request::KillTree { ticket: ticket.0 }, Vec::new())
     }
@@ -169,9 +183,10 @@ impl KeeperEvents {
                         self.ready.push_back(KeeperEvent::Lost);
                     }
                 }
-                writable = link.socket.writable(), if waiting => {
-                    if let Ok(mut guard) = writable && link.flush() {
-                        guard.clear_ready();
+                room = link.room(), if waiting => {
+                    if room.is_err() {
+                        self.lost = true;
+                        self.ready.push_back(KeeperEvent::Lost);
                     }
                 }
                 () = link.queued.notified(), if !waiting => {}
@@ -225,13 +240,19 @@ impl Link {
         false
     }
 
+    /// Waits until the socket takes more.
+    async fn room(&self) -> io::Result<()> {
+        let outgoing = sys::watch(Arc::clone(&self.outgoing), Interest::WRITABLE)?;
+        outgoing.writable().await.map(drop)
+    }
+
     fn send(&self, message: &Message) -> Result<(), Errno> {
         let raw: Vec<RawFd> = message.fds.iter().map(AsRawFd::as_raw_fd).collect();
         let control = [ControlMessage::ScmRights(&raw)];
         let control = if raw.is_empty() { &[] } else { &control[..] };
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let socket = self.socket.get_ref().as_raw_fd();
-        sendmsg::<()>(socket, &[IoSlice::new(&message.bytes)], control, flags, None).map(drop)
+        sendmsg::<()>(self.outgoing.as_raw_fd(), &[IoSlice::new(&message.bytes)], control, flags, None)
+            .map(drop)
     }
 
     /// Every change of the queue is one call, so a panic elsewhere leaves it whole.

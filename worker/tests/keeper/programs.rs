@@ -1,6 +1,7 @@
 //! The programs under test. Those in `ALL` are tests by themselves: they check and end with 0.
 
 mod ending;
+mod lanes;
 mod load;
 mod making;
 
@@ -12,6 +13,7 @@ use worker::process::event::KeeperEvent;
 use worker::process::keeper::split;
 
 use self::ending::*;
+use self::lanes::*;
 use self::load::*;
 use self::making::*;
 use crate::engine::{Engine, command, leaving_a_daemon, lifeline, shell};
@@ -34,6 +36,10 @@ pub const ALL: &[(&str, Program)] = programs![
     group_ends_with_its_leader,
     end_all_leaves_nobody,
     nothing_is_spawned_while_all_is_ended,
+    a_lane_runs_one_after_the_other,
+    what_waits_can_be_taken_back,
+    what_cannot_be_started_holds_nobody_up,
+    what_waits_ends_with_all,
     full_socket_blocks_nobody,
     two_thousand_commands_leave_no_trace,
     split_refuses_a_second_thread,

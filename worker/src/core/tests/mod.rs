@@ -1,5 +1,6 @@
 //! Scripts of events under a virtual clock. What is to be done is compared as lines of text, see `show`.
 
+mod ahead;
 mod commands;
 mod deaths;
 mod jobs;
@@ -8,6 +9,7 @@ mod random;
 mod recall;
 mod runs;
 mod show;
+mod world;
 
 use std::{sync::Arc, time::Duration, time::Instant};
 

@@ -44,6 +44,7 @@ pub fn effect(effect: &Effect) -> String {
         Effect::SetStop(life, NO_STOP) => format!("clear stop {}", life.slot),
         Effect::SetStop(life, at) => format!("set stop {} at {at}", life.slot),
         Effect::Execute(life, _, batch, task) => format!("execute {} b{} {task}", life.slot, batch.number),
+        Effect::Withdraw(life) => format!("withdraw {}", life.slot),
         Effect::Stop(life) => format!("stop {}", life.slot),
         Effect::Kill(life) => format!("kill {}", life.slot),
         Effect::Say(notice) => format!("say: {notice}"),

@@ -35,8 +35,13 @@ impl Children {
         sys::reap(pid)
     }
 
-    /// Forgets a reaped child; what the engine is told of it, unless it was a stray.
-    pub(super) fn forget(&mut self, pid: Pid, status: i32, usage: &libc::rusage) -> Option<KeeperEvent> {
+    /// Forgets a reaped child; its ticket and what the engine is told of it, unless it was a stray.
+    pub(super) fn forget(
+        &mut self,
+        pid: Pid,
+        status: i32,
+        usage: &libc::rusage,
+    ) -> Option<(Ticket, KeeperEvent)> {
         let ticket = self.by_pid.remove(&pid)?;
         self.by_ticket.remove(&ticket);
         let exit = Exit {
@@ -45,7 +50,7 @@ impl Children {
             user: duration(usage.ru_utime),
             system: duration(usage.ru_stime),
         };
-        Some(KeeperEvent::Exited { ticket, pid, exit })
+        Some((ticket, KeeperEvent::Exited { ticket, pid, exit }))
     }
 
     /// Signals a child or its process group. One that has ended meanwhile is no error: its exit is on its way.

@@ -1,7 +1,7 @@
 //! News for the engine, gathered into few messages, kept while the engine does not read.
 //!
-//! Each message wakes the engine, which costs as much as a good part of a short command. So a `Spawned` alone is quiet:
-//! it waits a little for company. The keeper decides how long.
+//! Each message wakes the engine, which costs as much as a good part of a short command. So some news is quiet: it waits
+//! a little for company. The keeper decides which, and how long.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,8 +19,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// Takes news that must not wait.
     pub(super) fn push(&mut self, event: &KeeperEvent) {
-        self.urgent |= !matches!(event, KeeperEvent::Spawned { .. });
+        self.urgent = true;
+        self.push_quietly(event);
+    }
+
+    pub(super) fn push_quietly(&mut self, event: &KeeperEvent) {
         match self.messages.back_mut() {
             // An event is far shorter than the other half.
             Some(last) if last.len() < INLINE / 2 => encode_event(event, last),

@@ -21,7 +21,7 @@ const SIGNALLED: u8 = 1;
 const DUMPED: u8 = 2;
 
 /// Every stage, at the index that stands for it on the socket.
-const STAGES: [SpawnStage; 8] = [
+const STAGES: [SpawnStage; 9] = [
     SpawnStage::Search,
     SpawnStage::Clone,
     SpawnStage::Session,
@@ -30,6 +30,7 @@ const STAGES: [SpawnStage; 8] = [
     SpawnStage::Descriptors,
     SpawnStage::Execute,
     SpawnStage::Ending,
+    SpawnStage::Withdrawn,
 ];
 
 /// Appends an event to a message.

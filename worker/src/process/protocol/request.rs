@@ -13,13 +13,17 @@ pub(in crate::process) enum Request {
     /// The environment that every child gets from now on.
     BaseEnvironment(Strings),
     Spawn(Order),
+    /// Take back the order of this ticket, unless its process has begun.
+    Withdraw {
+        ticket: u64,
+    },
     /// A signal for the process behind a ticket, or for its whole process group.
     Kill {
         ticket: u64,
         signal: Signal,
         group: bool,
     },
-    /// SIGKILL for the process behind a ticket and all its descendants.
+    /// SIGKILL for the process behind a ticket and all its descendants; an order that waits is taken back.
     KillTree {
         ticket: u64,
     },
@@ -30,6 +34,8 @@ pub(in crate::process) enum Request {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::process) struct Order {
     pub ticket: u64,
+    /// Where it waits until what was asked for before is gone. Without one it starts at once.
+    pub lane: Option<u16>,
     pub program: CString,
     pub arguments: Strings,
     pub extra_environment: Strings,
@@ -42,6 +48,10 @@ const SPAWN: u8 = 2;
 const KILL: u8 = 3;
 const KILL_TREE: u8 = 4;
 const END_ALL: u8 = 5;
+const WITHDRAW: u8 = 6;
+
+/// What stands for no lane.
+const NO_LANE: u64 = u64::MAX;
 
 impl Request {
     /// The message that says: the request is in the first descriptor, a memory file.
@@ -57,11 +67,16 @@ impl Request {
             Self::Spawn(order) => {
                 out.byte(SPAWN);
                 out.integer(order.ticket);
+                out.integer(order.lane.map_or(NO_LANE, u64::from));
                 out.bytes(order.program.as_bytes());
                 out.bytes(&order.arguments.0);
                 out.bytes(&order.extra_environment.0);
                 out.bytes(order.directory.as_deref().map_or(&[], CStr::to_bytes));
                 out.bytes(&order.targets);
+            }
+            Self::Withdraw { ticket } => {
+                out.byte(WITHDRAW);
+                out.integer(*ticket);
             }
             Self::Kill { ticket, signal, group } => {
                 out.byte(KILL);
@@ -84,12 +99,17 @@ impl Request {
             BASE_ENVIRONMENT => Self::BaseEnvironment(from.strings()?),
             SPAWN => Self::Spawn(Order {
                 ticket: from.integer()?,
+                lane: match from.integer()? {
+                    NO_LANE => None,
+                    lane => Some(u16::try_from(lane).map_err(|_| unreadable())?),
+                },
                 program: c_string(from.bytes()?)?,
                 arguments: from.strings()?,
                 extra_environment: from.strings()?,
                 directory: Some(c_string(from.bytes()?)?).filter(|directory| !directory.is_empty()),
                 targets: from.bytes()?.to_vec(),
             }),
+            WITHDRAW => Self::Withdraw { ticket: from.integer()? },
             KILL => Self::Kill {
                 ticket: from.integer()?,
                 signal: Signal::try_from(i32::from(from.byte()?)).map_err(|_| unreadable())?,

@@ -19,6 +19,7 @@ fn strings(all: &[&str]) -> Strings {
 fn requests() -> Vec<Request> {
     let order = Order {
         ticket: u64::MAX,
+        lane: Some(u16::MAX),
         program: c"tool".into(),
         arguments: strings(&["tool", "", "two words"]),
         extra_environment: strings(&["A=b"]),
@@ -29,6 +30,7 @@ fn requests() -> Vec<Request> {
         Request::BaseEnvironment(strings(&["A=", "B=2"])),
         Request::Spawn(order),
         Request::Spawn(Order { program: c"/bin/true".into(), ..Order::default() }),
+        Request::Withdraw { ticket: 2 },
         Request::Kill { ticket: 3, signal: Signal::SIGTERM, group: true },
         Request::Kill { ticket: 4, signal: Signal::SIGKILL, group: false },
         Request::KillTree { ticket: 5 },
