@@ -25,9 +25,6 @@ use crate::{
     process::output::OutputPipe,
 };
 
-/// How long a process may live before its output is watched by the event loop; until then it is read at its end.
-const PATIENCE: Duration = Duration::from_millis(5);
-
 /// How much of its output a child's failures are given.
 const TAIL: usize = 4 << 10;
 
@@ -45,13 +42,14 @@ pub async fn mind_output(mut stdout: OutputPipe, mut stderr: OutputPipe, mut ask
                 Some(ask) => drop(ask.send((take(&mut stdout), take(&mut stderr)))),
                 None => return,
             },
-            _ = stdout.follow(PATIENCE), if stdout_open => stdout_open = false,
-            _ = stderr.follow(PATIENCE), if stderr_open => stderr_open = false,
+            _ = stdout.follow(), if stdout_open => stdout_open = false,
+            _ = stderr.follow(), if stderr_open => stderr_open = false,
         }
     }
 }
 
-fn take(pipe: &mut OutputPipe) -> Captured {
+/// What was written since the last time; waits for nothing.
+pub fn take(pipe: &mut OutputPipe) -> Captured {
     let taken = pipe.take().unwrap_or_default();
     Captured { head: taken.head, cut: taken.cut, tail: taken.tail }
 }

@@ -225,6 +225,9 @@ impl Handler<Kept> for Pool {
                     let pid = pid.as_raw().cast_unsigned();
                     self.registry.spawned(*life, pid);
                     self.node.do_send(Happened(*life, ProcessEvent::Spawned { pid }));
+                    if let Some(process) = self.processes.get(life) {
+                        process.do_send(ProcessOrder::Begun);
+                    }
                 }
             }
             KeeperEvent::SpawnFailed { ticket, failure } => {

@@ -1,5 +1,6 @@
 //! Process: one life of a slot, a Python child or a command. It passes on what the child says, tells it what to do,
-//! and reports its end once: when the keeper has reaped it and all that it said has been heard.
+//! and reports its end once: when the keeper has reaped it and all that it said has been heard. What a short command
+//! writes is read once, at its end, without a task and without the event loop.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use tokio::{net::UnixStream, sync::mpsc, task::JoinSet};
 
 use crate::{
     actors::{
-        carry::{Ask, mind_output, output, read_child, write_child},
+        carry::{Ask, mind_output, output, read_child, take, write_child},
         node::Node,
         said::{Happened, ProcessOrder},
     },
@@ -27,12 +28,16 @@ use crate::{
     process::{
         beacon::Beacon,
         event::Ticket,
+        output::OutputPipe,
         spawner::{RequestError, Spawner},
     },
 };
 
 /// How long the other of two signs of an end may take: a child's socket may be held open by what it left behind.
 const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// How long a command may run before its output is read as it comes.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// The child has said something.
 #[derive(Message)]
@@ -62,6 +67,8 @@ pub struct Process {
     hushed: bool,
     settling: bool,
     asks: mpsc::Sender<Ask>,
+    /// What is read only at the end, so far.
+    unread: Option<(OutputPipe, OutputPipe, mpsc::Receiver<Ask>)>,
     carriers: JoinSet<()>,
 }
 
@@ -76,9 +83,7 @@ impl Process {
         me: Addr<Process>,
     ) -> Process {
         let Launched { ticket, stdout, stderr, child } = launched;
-        let mut carriers = JoinSet::new();
         let (asks, asked) = mpsc::channel(1);
-        carriers.spawn_local(mind_output(stdout, stderr, asked));
         let mut process = Process {
             life,
             ticket,
@@ -90,9 +95,11 @@ impl Process {
             hushed: true,
             settling: false,
             asks,
-            carriers,
+            unread: Some((stdout, stderr, asked)),
+            carriers: JoinSet::new(),
         };
         if let (Some((socket, beacon)), Some(load)) = (child, load) {
+            process.read_output();
             process.talk(socket, load, me);
             process.beacon = Some(beacon);
         }
@@ -109,6 +116,12 @@ impl Process {
         let incoming = FrameReader::new(incoming, Limits::DATA);
         self.carriers.spawn_local(read_child(incoming, self.asks.clone(), me));
         self.carriers.spawn_local(write_child(FrameWriter::new(outgoing), spoken));
+    }
+
+    fn read_output(&mut self) {
+        if let Some((stdout, stderr, asked)) = self.unread.take() {
+            self.carriers.spawn_local(mind_output(stdout, stderr, asked));
+        }
     }
 
     fn withdraw(&mut self) {
@@ -130,16 +143,26 @@ impl Process {
         }
     }
 
-    /// When both signs of the end are there, asks for the last output.
+    /// When both signs of the end are there, gets the last output.
     fn settle(&mut self, ctx: &mut Context<Process>) {
         if self.hushed && self.gone.is_some() && !self.settling {
             self.settling = true;
+            if let Some((mut stdout, mut stderr, _)) = self.unread.take() {
+                return self.report_end(take(&mut stdout), take(&mut stderr), ctx);
+            }
             let (asks, me) = (self.asks.clone(), ctx.address());
             self.carriers.spawn_local(async move {
                 let (stdout, stderr) = output(&asks).await;
                 me.do_send(Settled(stdout, stderr));
             });
         }
+    }
+
+    fn report_end(&mut self, stdout: Captured, stderr: Captured, ctx: &mut Context<Process>) {
+        let how = self.gone.take().expect("it has settled after its end");
+        let running = self.beacon.as_ref().and_then(|beacon| beacon.running()).unwrap_or(0);
+        self.node.do_send(Happened(self.life, ProcessEvent::Ended(Ending { how, running, stdout, stderr })));
+        ctx.stop();
     }
 }
 
@@ -160,6 +183,11 @@ impl Handler<ProcessOrder> for Process {
                 }
             }
             ProcessOrder::Stop => self.words = None,
+            ProcessOrder::Begun => {
+                if self.unread.is_some() {
+                    ctx.run_later(PATIENCE, |process, _| process.read_output());
+                }
+            }
             ProcessOrder::Withdraw => self.withdraw(),
             ProcessOrder::Kill => self.kill(),
             ProcessOrder::Gone(how) => {
@@ -208,9 +236,6 @@ impl Handler<Settled> for Process {
     type Result = ();
 
     fn handle(&mut self, Settled(stdout, stderr): Settled, ctx: &mut Context<Self>) {
-        let how = self.gone.take().expect("it has settled after its end");
-        let running = self.beacon.as_ref().and_then(|beacon| beacon.running()).unwrap_or(0);
-        self.node.do_send(Happened(self.life, ProcessEvent::Ended(Ending { how, running, stdout, stderr })));
-        ctx.stop();
+        self.report_end(stdout, stderr, ctx);
     }
 }

@@ -143,6 +143,8 @@ pub enum ProcessOrder {
     },
     /// End when idle.
     Stop,
+    /// The keeper says that it exists.
+    Begun,
     /// Do not begin, if it has not.
     Withdraw,
     /// Be ended, with all that it started.

@@ -1,14 +1,13 @@
 //! What a child writes to stdout or stderr, kept within bounds: the first bytes, the last bytes, and how many were cut.
 //!
-//! It gives no meaning to the bytes (no lines, no encoding). A short command is best read once, after its exit, without
-//! any registration with the event loop: `follow` waits a moment before it registers, so that a command which ends
-//! meanwhile costs nothing. The pipe may stay open after the exit (a daemon holds it); `take` never waits for that.
+//! It gives no meaning to the bytes (no lines, no encoding). A short command is best read once, after its exit: only
+//! `follow` registers with the event loop. The pipe may stay open after the exit (a daemon holds it); `take` never waits
+//! for that.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -98,11 +97,10 @@ impl OutputPipe {
         Ok((Self { pipe: Arc::new(ours), registered: None, capture: Capture::new(limits) }, childs))
     }
 
-    /// Reads what comes until every writer has closed. The first call waits for `patience` before it registers with
-    /// the event loop. Cancelling loses nothing, so it may stand in a `select!` beside what ends it, again and again.
-    pub async fn follow(&mut self, patience: Duration) -> io::Result<()> {
+    /// Reads what comes until every writer has closed. Cancelling loses nothing, so it may stand in a `select!` beside
+    /// what ends it, again and again.
+    pub async fn follow(&mut self) -> io::Result<()> {
         if self.registered.is_none() {
-            tokio::time::sleep(patience).await;
             self.registered = Some(sys::watch(Arc::clone(&self.pipe), Interest::READABLE)?);
         }
         let registered = self.registered.as_ref().expect("it was registered above");

@@ -104,6 +104,6 @@ pub fn leaving_a_daemon(then: &str) -> SpawnRequest {
 
 /// Reads until nobody holds the other end.
 pub async fn closed(pipe: &mut OutputPipe) {
-    let followed = tokio::time::timeout(DEADLINE, pipe.follow(Duration::ZERO)).await;
+    let followed = tokio::time::timeout(DEADLINE, pipe.follow()).await;
     followed.expect("somebody still holds the pipe").unwrap();
 }
