@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use shared::inject;
 use sysinfo::System;
 
@@ -30,6 +30,7 @@ pub struct Monitor {
     registry: Registry,
     node: Addr<Node>,
     watch: Watch,
+    next: Option<SpawnHandle>,
     /// `None`: the system does not say how it is.
     system: Option<System>,
 }
@@ -37,7 +38,7 @@ pub struct Monitor {
 impl Monitor {
     /// A monitor of the processes in this registry.
     pub fn new(registry: Registry, node: Addr<Node>, watch: Watch) -> Monitor {
-        Monitor { registry, node, watch, system: System::new().ok() }
+        Monitor { registry, node, watch, next: None, system: System::new().ok() }
     }
 
     fn look(&mut self, ctx: &mut Context<Monitor>) {
@@ -48,7 +49,7 @@ impl Monitor {
             self.node.do_send(Observed::Processes { at, readings });
         }
         let pause = if self.watch.time || self.watch.memory { CLOSE } else { LOOSE };
-        ctx.run_later(pause, Monitor::look);
+        self.next = Some(ctx.run_later(pause, Monitor::look));
     }
 
     fn look_at_machine(&mut self, _: &mut Context<Monitor>) {
@@ -79,8 +80,12 @@ impl Actor for Monitor {
 impl Handler<Watch> for Monitor {
     type Result = ();
 
-    fn handle(&mut self, watch: Watch, _: &mut Context<Self>) {
+    fn handle(&mut self, watch: Watch, ctx: &mut Context<Self>) {
         inject::point("monitor");
         self.watch = watch;
+        if let Some(next) = self.next.take() {
+            ctx.cancel_future(next);
+        }
+        self.look(ctx);
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! - [`event`], [`notice`]: the vocabulary - [`lease`]: batches, queue, reports - [`slot`]: what lives in a slot
 //! - `schedule`: who starts, who gets what - `ahead`: commands behind others - `recall`: taking back what has not begun
-//! - `outcome`: runs that went well - `death`: processes that ended - `watch`: timeouts, memory, stuck tasks - `job`: jobs that come and go
-//! - `closing`: the end - `tally`: how much is told of losses - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
+//! - `outcome`: runs that went well - `death`: processes that ended - `tally`: how much is told of them
+//! - `watch`: timeouts, memory, stuck tasks - `job`: jobs that come and go - `closing`: the end
+//! - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
 //! reported or handed back; then never again.
@@ -188,7 +189,9 @@ impl Core {
         let closing = self.closing.as_ref().and_then(Closing::wake_at);
         let gathered = self.gathered.values().map(Gathered::due);
         let places = self.places.iter().filter_map(|place| self.place_due(place, now));
-        let all = closing.into_iter().chain(gathered).chain(places).chain(self.cut_off_at());
+        // One that is over already is seen at the next look anyway.
+        let timeouts = self.places.iter().filter_map(|place| self.timeout_at(place)).filter(|at| *at > now);
+        let all = closing.into_iter().chain(gathered).chain(places).chain(timeouts).chain(self.cut_off_at());
         all.chain(self.look_at).chain(self.tally.due()).min()
     }
 

@@ -90,6 +90,22 @@ impl Core {
         }
     }
 
+    /// When the time of the task that runs in a slot will be over, as far as is known.
+    pub(super) fn timeout_at(&self, place: &Place) -> Option<Instant> {
+        let (job, since) = match &place.state {
+            State::Child(child) if child.doom.is_none() && child.sample.running > 0 => {
+                (child.job, child.sample.since)
+            }
+            State::Commands(commands) if commands[0].doom.is_none() => (commands[0].job, commands[0].since),
+            State::Child(_)
+            | State::Commands(_)
+            | State::Empty
+            | State::Starting(_)
+            | State::Stopping { .. } => return None,
+        };
+        Some(since + self.jobs.get(&job)?.spec.limits.timeout?)
+    }
+
     /// Kills a process, once, for a reason.
     pub(super) fn condemn(&mut self, life: Life, ordinal: u64, doom: Doom, out: &mut Effects) {
         let place = &mut self.places[usize::from(life.slot.0)];

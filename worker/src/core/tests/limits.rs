@@ -32,6 +32,27 @@ fn a_task_that_runs_too_long_is_killed_and_charged() {
 }
 
 #[test]
+fn a_task_is_looked_at_when_its_time_is_over() {
+    let mut script = script(1);
+    script.job(limited(Some(ms(500)), None)).grant(1, 1, 0, 1).ready(0).sample(0, 1, 2, None);
+    assert_eq!(script.core.wake_at(script.now), Some(script.start + ms(500)));
+    script.wake().sample(0, 1, 2, None);
+    script.expect(&["start 0 for job 1", "run 0 b1 [0..1] from 1", "kill 0"]);
+    assert_eq!(script.core.wake_at(script.now), None);
+}
+
+#[test]
+fn a_command_is_looked_at_when_its_time_is_over() {
+    let limits = Limits { timeout: Some(ms(500)), ..Limits::default() };
+    let mut script = script(1);
+    script.job(JobSpec { limits, ..command_job(1) }).grant(1, 1, 0, 1).pass(ms(100));
+    script.process(0, ProcessEvent::Spawned { pid: 7 });
+    assert_eq!(script.core.wake_at(script.now), Some(script.start + ms(600)));
+    script.wake().sample(0, 0, 0, None).expect(&["execute 0 b1 0", "kill 0"]);
+    assert_eq!(script.core.wake_at(script.now), None);
+}
+
+#[test]
 fn the_clock_of_a_task_starts_with_it() {
     script(1)
         .job(limited(Some(ms(500)), None))
