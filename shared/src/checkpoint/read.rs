@@ -305,3 +305,29 @@ fn both<S: ReadAt + ?Sized>(source: &S, frame: &FrameAt, head: &Head) -> Result<
     let (keys, outcomes) = (contents.block(Side::Keys)?, contents.block(Side::Outcomes)?);
     Ok(keys.zip(outcomes).map(|(keys, outcomes)| (keys.into_rows(), outcomes.into_rows())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_packed_blob_can_hold_is_unpacked() {
+        let mut unpacker = Unpacker::default();
+        let packed = zstd::bulk::compress(&[7; 4096], 1).expect("memory");
+        assert_eq!(unpacker.unpack(&packed, None), Some(vec![7; 4096]));
+        assert_eq!(unpacker.unpack(&packed, Some(4096)).map(|bytes| bytes.len()), Some(4096));
+        assert_eq!(unpacker.unpack(&packed, Some(4095)), None, "another length is implied");
+        assert_eq!(unpacker.unpack(&packed[..packed.len() - 1], None), None, "cut");
+        assert_eq!(unpacker.unpack(&[&packed[..], &packed].concat(), None), None, "two frames");
+        assert_eq!(unpacker.unpack(&[0; 16], None), None, "none");
+        let mut untold = Vec::new();
+        zstd::stream::copy_encode(&[7; 4096][..], &mut untold, 1).expect("memory");
+        assert_eq!(unpacker.unpack(&untold, None), None, "it does not tell its size");
+        // A frame that claims a terabyte: single segment, eight bytes of size, one empty last block.
+        let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+        bomb.extend((1u64 << 40).to_le_bytes());
+        bomb.extend([1, 0, 0]);
+        assert_eq!(unpacker.unpack(&bomb, None), None);
+        assert_eq!(unpacker.unpack(&bomb, Some(1 << 40)), None);
+    }
+}

@@ -210,3 +210,45 @@ fn put_row(form: &Form, row: usize, items: &mut [Cursor<'_>], raw: &[Cursor<'_>]
     out.extend_from_slice(&form.tail);
     raw.iter().for_each(|number| number.put_raw(row, out));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_another_form_is_refused_and_its_blob_named() {
+        let text = |codes: &[u8], texts: &[u8]| Column::decode(ColumnType::Text, &[codes, texts], 2);
+        let two = [0, 0, 0, 0, 1, 0, 0, 0];
+        let ab = [0xa1, b'a', 0xa1, b'b'];
+        assert!(matches!(text(&two, &ab), Ok(Column::Text { .. })));
+        assert_eq!(text(&two, &ab[..2]), Err(0), "a code beyond the dictionary");
+        assert_eq!(text(&two[..4], &ab), Err(0), "a row without a code");
+        assert_eq!(text(&two[..7], &ab), Err(0), "a cut code");
+        assert_eq!(text(&two, &[0xa1, b'b', 0xa1, b'a']), Err(1), "another order");
+        assert_eq!(text(&two, &[0xa1, b'a', 0xa1, b'a']), Err(1), "one text twice");
+        assert_eq!(text(&two, &[0xa1, b'a', 7]), Err(1), "no text");
+        assert_eq!(text(&two, &[0xa1, b'a', 0xa1, 0xff]), Err(1), "no UTF-8");
+        for kind in [ColumnType::Float64, ColumnType::Int64] {
+            assert_eq!(Column::decode(kind, &[&[0; 8]], 2), Err(0));
+            assert_eq!(Column::decode(kind, &[&[0; 15]], 2), Err(0));
+        }
+        assert_eq!(Column::decode(ColumnType::Packed, &[&[1, 2, 3]], 2), Err(0));
+        assert_eq!(Column::decode(ColumnType::Packed, &[&[1, 0x91]], 2), Err(0));
+    }
+
+    #[test]
+    fn rows_that_unpack_to_too_much_are_not_made() {
+        let table = |name: usize, text: usize, count: u32| Table {
+            row: RowKind::Dict,
+            names: vec!["n".repeat(name)],
+            count,
+            columns: vec![Column::Text {
+                codes: vec![0; count as usize],
+                dictionary: vec!["t".repeat(text)],
+            }],
+        };
+        assert!(table(10, 10, 1000).has_bounded_rows());
+        assert!(!table(1 << 20, 10, 1024).has_bounded_rows(), "a long name in many rows");
+        assert!(!table(10, 1 << 20, 1024).has_bounded_rows(), "a long text in many rows");
+    }
+}
