@@ -237,7 +237,7 @@ fn a_full_disk_stops_the_job_and_loses_nothing_durable() {
             "mounting a tmpfs needs root",
         );
     }
-    scratch.write("big.py", "import time\ndef f(n):\n    time.sleep(0.002)\n    return 'x' * 1000\n");
+    scratch.write("big.py", "import time\ndef f(n):\n    time.sleep(0.002)\n    return f'{n:04}' * 250\n");
     scratch.numbers("many.jsonl", 0..2_000);
     let run = "run -j 2 big:f --tasks many.jsonl --checkpoint small/c.checkpoint --json --flush 0.05 --batch-size 20";
     let ended = scratch.run(run);

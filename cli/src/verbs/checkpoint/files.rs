@@ -27,7 +27,10 @@ impl Files {
     pub fn open(name: &Path) -> Result<Files, Fault> {
         let location =
             Location::parse(name, Path::new("")).map_err(|error| Fault::usage(error.to_string()))?;
-        let disk = ObjectDisk::connect(&location).map_err(|error| unreadable(&location, &error))?;
+        let disk = ObjectDisk::connect(&location).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Fault::usage(format!("{location}: {error}")),
+            _ => unreadable(&location, &error),
+        })?;
         let open = |path: &Path| match &disk {
             Some(disk) => Ok(disk.open(path)?.map(|file| file as Box<dyn ReadAt>)),
             None => open_local(path),
