@@ -89,6 +89,12 @@ impl CheckpointFile {
         self.buffer.push_failure(key, failure)
     }
 
+    /// Takes `count` outcomes without values into memory as another checkpoint has them: keys and stories one behind
+    /// the other.
+    pub fn push_stories(&mut self, keys: &[u8], stories: &[u8], count: u32) -> Result<(), Malformed> {
+        self.buffer.push_rows(Recorded::Failures, keys, stories, count, &[])
+    }
+
     /// Whether so much waits in memory that a flush makes a large frame of it.
     #[must_use]
     pub fn is_large(&self) -> bool {

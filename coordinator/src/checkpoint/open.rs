@@ -119,7 +119,7 @@ impl Opening {
         let failed = |source| CheckpointError::from_write(self.path.clone(), "create", source);
         let header = FileHeader {
             identity: terms.identity.clone(),
-            created: self.disk.unix_ms(),
+            created: terms.created.unwrap_or_else(|| self.disk.unix_ms()),
             software: concat!("maniple ", env!("CARGO_PKG_VERSION")).to_owned(),
             id: self.disk.random().map_err(failed)?,
             columns: terms.columns.clone(),

@@ -20,6 +20,8 @@ pub struct Terms {
     pub columns: Vec<String>,
     /// Names of the keys' fields in a new one.
     pub key_columns: Vec<String>,
+    /// When what a new one holds was begun, if that is known: Unix time in milliseconds.
+    pub created: Option<u64>,
     /// How what is written is stored.
     pub compress: Compress,
     /// Keys and outcomes of a large frame, in bytes.
@@ -31,7 +33,7 @@ impl Terms {
     #[must_use]
     pub fn new(identity: String, existing: Existing) -> Terms {
         let (columns, key_columns, compress) = (Vec::new(), Vec::new(), Compress::None);
-        Terms { identity, existing, columns, key_columns, compress, large: LARGE }
+        Terms { identity, existing, columns, key_columns, created: None, compress, large: LARGE }
     }
 
     /// Those of a job.

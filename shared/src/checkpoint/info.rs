@@ -35,7 +35,7 @@ pub struct Info {
 }
 
 impl Info {
-    /// Reads it: at once from a file that was closed in order, else by a walk over heads and keys.
+    /// Reads it: at once from a file that was closed in order, else by a walk over heads, and over keys if some have failed.
     pub fn read<S: ReadAt + ?Sized>(pair: &Pair<'_, S>) -> io::Result<Result<Info, HeaderError>> {
         let bytes = pair.main.len()?;
         let (header, start) = match read_header(pair.main, bytes)? {
@@ -68,15 +68,17 @@ impl Info {
 
     fn walk<S: ReadAt + ?Sized>(pair: &Pair<'_, S>, header: FileHeader, bytes: u64) -> io::Result<Info> {
         let (mut failed, mut shape, mut failures) = (FailedKeys::default(), CommonShape::default(), false);
-        let found = pair.inspect(Depth::Keys, &mut |_, _, seen| match seen.head.kind {
+        let found = pair.inspect(Depth::Heads, &mut |_, _, seen| match seen.head.kind {
             Kind::Values { .. } => shape.add(seen.head.shape()),
-            Kind::Failures { .. } => {
-                failures = true;
-                failed.failed(seen.keys);
-            }
+            Kind::Failures { .. } => failures = true,
             Kind::Index { .. } | Kind::Close(_) | Kind::Optional => {}
         })?;
         if failures {
+            pair.inspect(Depth::Keys, &mut |_, _, seen| {
+                if let Kind::Failures { .. } = seen.head.kind {
+                    failed.failed(seen.keys);
+                }
+            })?;
             pair.inspect(Depth::Keys, &mut |_, _, seen| {
                 if let Kind::Values { .. } = seen.head.kind {
                     failed.have_values(seen.keys);
