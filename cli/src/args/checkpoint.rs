@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{help, values::FunctionName};
+use super::{
+    help,
+    values::{Compress, FunctionName},
+};
 
 /// `maniple checkpoint ...`.
 #[derive(Debug, Subcommand)]
@@ -12,6 +15,24 @@ pub enum Checkpoint {
     /// Say what a checkpoint holds, and whether it is whole; changes nothing
     #[command(after_help = help::CHECKPOINT_INFO)]
     Info(Info),
+    /// Check every byte of a checkpoint and its journal; changes nothing
+    #[command(after_help = help::CHECKPOINT_VERIFY)]
+    Verify(Verify),
+    /// Take what is whole in a damaged checkpoint over into a new one
+    #[command(after_help = help::CHECKPOINT_REPAIR)]
+    Repair(Repair),
+    /// Write a checkpoint anew in large frames, in the place of the old one
+    #[command(after_help = help::CHECKPOINT_COMPACT)]
+    Compact(Compact),
+    /// List the tasks that failed and have no value
+    #[command(after_help = help::CHECKPOINT_FAILURES)]
+    Failures(Failures),
+    /// Put the values of several checkpoints into a new one
+    #[command(after_help = help::CHECKPOINT_MERGE)]
+    Merge(Merge),
+    /// Say how the outcomes of two checkpoints differ
+    #[command(after_help = help::CHECKPOINT_DIFF)]
+    Diff(Diff),
     /// Make a checkpoint of another program's results
     #[command(after_help = help::CHECKPOINT_IMPORT)]
     Import(Import),
@@ -23,6 +44,99 @@ pub struct Info {
     /// The checkpoint: a file or a URL
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+
+    /// Write one JSON object to standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `maniple checkpoint verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The checkpoint
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Write one JSON object to standard output, with the keys of all tasks that are lost
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `maniple checkpoint repair`.
+#[derive(Debug, Args)]
+pub struct Repair {
+    /// The damaged checkpoint; it stays as it is
+    #[arg(value_name = "IN")]
+    pub file: PathBuf,
+
+    /// The checkpoint to make
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+}
+
+/// `maniple checkpoint compact`.
+#[derive(Debug, Args)]
+pub struct Compact {
+    /// The checkpoint
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Keep no failures; else the last one of each task that has no value is kept
+    #[arg(long)]
+    pub drop_failures: bool,
+
+    /// How it is stored from now on [default: as its first values are]
+    #[arg(long, value_name = "HOW")]
+    pub compress: Option<Compress>,
+}
+
+/// `maniple checkpoint failures`.
+#[derive(Debug, Args)]
+pub struct Failures {
+    /// The checkpoint
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Write a JSON object a line, with the whole story
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `maniple checkpoint merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// The checkpoints, two or more, and the one to make
+    #[arg(value_name = "FILE", num_args = 3.., required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Which file's value counts where several have one; without it the first, and exit code 1 if any differ
+    #[arg(long, value_name = "WHICH")]
+    pub prefer: Option<Prefer>,
+
+    /// Merge results of different functions or commands, too; the identity is that of the preferred file
+    #[arg(long)]
+    pub any_work: bool,
+}
+
+/// Whose value counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Prefer {
+    /// That of the file that is named first
+    First,
+    /// That of the file that is named last
+    Last,
+}
+
+/// `maniple checkpoint diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A checkpoint
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+
+    /// Another one
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
 
     /// Write one JSON object to standard output
     #[arg(long)]

@@ -63,6 +63,51 @@ pub const CHECKPOINT_INFO: &str = "\
 Example:
   maniple checkpoint info factors.checkpoint";
 
+/// After `maniple checkpoint verify --help`.
+pub const CHECKPOINT_VERIFY: &str = "\
+Exit codes: 0 whole, 2 usage, 3 damaged.
+
+Example:
+  maniple checkpoint verify factors.checkpoint";
+
+/// After `maniple checkpoint repair --help`.
+pub const CHECKPOINT_REPAIR: &str = "\
+Exit codes: 0 nothing was lost, 2 usage, 3 OUT was made and something was left behind, 4 storage failed.
+
+Example:
+  maniple checkpoint repair factors.checkpoint whole.checkpoint";
+
+/// After `maniple checkpoint compact --help`.
+pub const CHECKPOINT_COMPACT: &str = "\
+It needs room for a second file. Whenever it is ended, even by kill -9, the checkpoint is there with all values.
+
+Example:
+  maniple checkpoint compact --compress zstd \\
+      factors.checkpoint";
+
+/// After `maniple checkpoint failures --help`.
+pub const CHECKPOINT_FAILURES: &str = "\
+Example:
+  maniple checkpoint failures --json factors.checkpoint \\
+      | jq -r .traceback";
+
+/// After `maniple checkpoint merge --help`.
+pub const CHECKPOINT_MERGE: &str = "\
+Exit codes: 0 merged, 1 merged, but some tasks have different values and no --prefer says which counts, 2 usage, \
+3 damaged, 4 storage failed.
+
+Example:
+  maniple checkpoint merge mon.checkpoint tue.checkpoint \\
+      week.checkpoint";
+
+/// After `maniple checkpoint diff --help`.
+pub const CHECKPOINT_DIFF: &str = "\
+Exit codes: 0 the same outcomes, 1 different ones, 2 usage, 3 damaged.
+
+Example:
+  maniple checkpoint diff old.checkpoint new.checkpoint";
+
+/// After `maniple checkpoint import --help`.
 pub const CHECKPOINT_IMPORT: &str = "\
 Example:
   maniple checkpoint import --from rust_pyfunc --function factors:compute backup.bin factors.checkpoint

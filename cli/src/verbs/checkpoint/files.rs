@@ -15,11 +15,14 @@ use shared::{
 use super::DAMAGED;
 use crate::fault::{Fault, STORAGE};
 
+/// What the bytes of a checkpoint are read from.
+pub type Source = dyn ReadAt;
+
 /// See the module.
 pub struct Files {
     location: Location,
-    main: Box<dyn ReadAt>,
-    journal: Option<Box<dyn ReadAt>>,
+    main: Box<Source>,
+    journal: Option<Box<Source>>,
 }
 
 impl Files {
@@ -53,7 +56,7 @@ impl Files {
     }
 
     /// The two as one.
-    pub fn pair(&self) -> Pair<'_, dyn ReadAt> {
+    pub fn pair(&self) -> Pair<'_, Source> {
         Pair { main: &*self.main, journal: self.journal.as_deref() }
     }
 

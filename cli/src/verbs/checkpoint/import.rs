@@ -5,7 +5,8 @@
 
 use std::{collections::HashMap, fs::File};
 
-use coordinator::checkpoint::{CheckpointError, CheckpointFile};
+use coordinator::checkpoint::{CheckpointError, CheckpointFile, Terms};
+use shared::job::Existing;
 
 use super::{
     DAMAGED,
@@ -47,7 +48,7 @@ pub fn run(args: &Import) -> Result<u8, Fault> {
         Some(name) => format!("function {}:{}", name.module, name.function),
         None => "imported from rust_pyfunc".to_owned(),
     };
-    let mut out = NewFile::create(&args.out, &identity)?;
+    let mut out = NewFile::create(&args.out, &Terms::new(identity, Existing::Resume))?;
     let count = write(&backup, &last, args.drop_nan_rows, out.file())?;
     out.finish()?;
     output::print(&report(args, &backup, &count)).map_err(Fault::of_output)?;
