@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod engine;
+mod export;
 mod fault;
 mod job;
 mod keys;

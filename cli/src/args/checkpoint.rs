@@ -8,6 +8,7 @@ use super::{
     help,
     values::{Compress, FunctionName},
 };
+use crate::export::Where;
 
 /// `maniple checkpoint ...`.
 #[derive(Debug, Subcommand)]
@@ -36,6 +37,9 @@ pub enum Checkpoint {
     /// Make a checkpoint of another program's results
     #[command(after_help = help::CHECKPOINT_IMPORT)]
     Import(Import),
+    /// Write the values as a table for other programs, or as lines of JSON
+    #[command(after_help = help::CHECKPOINT_EXPORT)]
+    Export(Export),
 }
 
 /// `maniple checkpoint info`.
@@ -173,4 +177,49 @@ pub enum Program {
     /// Backups of run_pools and run_pools_queue, versions 2, 3 and 4
     #[value(name = "rust_pyfunc")]
     RustPyfunc,
+}
+
+/// `maniple checkpoint export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// What to write
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Format,
+
+    /// Columns of the values by name or by number from 0, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<String>,
+
+    /// Only rows whose key has these: NAME=FROM..TO (both included), NAME=FROM.., NAME=..TO or NAME=A,B; may be repeated
+    #[arg(long = "where", value_name = "NAME=VALUES")]
+    pub filters: Vec<Where>,
+
+    /// Write columns that have no type of their own (lists, bytes, texts among numbers) as texts of JSON
+    #[arg(long)]
+    pub as_json: bool,
+
+    /// Replace OUT if it exists
+    #[arg(long)]
+    pub force: bool,
+
+    /// The checkpoint: a file or a URL
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The file to write; - is standard output
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+}
+
+/// What values are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For pandas, polars, DuckDB
+    Parquet,
+    /// An Arrow file; to standard output an Arrow stream
+    Arrow,
+    /// Text, a row a line
+    Csv,
+    /// A JSON object a line, for values of any shape
+    Jsonl,
 }

@@ -114,3 +114,14 @@ Example:
   maniple run factors:compute --tasks tasks.csv --checkpoint factors.checkpoint
 
 Exit codes: 0 imported, 2 usage or input, 3 imported but for damaged records, 4 storage failed";
+
+/// After `maniple checkpoint export --help`.
+pub const CHECKPOINT_EXPORT: &str = "\
+Exit codes: 0 written, 2 usage, or values that make no table, 3 damaged checkpoint, 4 storage failed.
+
+Examples:
+  maniple checkpoint export --format parquet \\
+      factors.checkpoint factors.parquet
+  maniple checkpoint export --format csv \\
+      --columns c0,c3 --where date=20240101..20241231 \\
+      factors.checkpoint -";

@@ -134,6 +134,8 @@ fn a_mistake_is_one_line() {
         ("sun", "'sun'"),
         ("worker -j 4", "--access-file <FILE>; see 'maniple worker --help'"),
         ("checkpoint info", "<FILE>; see 'maniple checkpoint info --help'"),
+        ("checkpoint export --format excel c out", "[possible values: parquet, arrow, csv, jsonl]"),
+        ("checkpoint export --format csv --where date c -", "expected NAME=FROM..TO"),
     ] {
         let text = mistake(line);
         assert!(text.contains(expected), "{line}: {text}");
@@ -152,7 +154,16 @@ fn help_and_version_are_answers() {
 #[test]
 fn help_fits_the_terminal_and_names_every_option() {
     for width in [60, 80, 100] {
-        for verb in ["", "run", "submit", "coordinator", "worker", "checkpoint", "checkpoint info"] {
+        for verb in [
+            "",
+            "run",
+            "submit",
+            "coordinator",
+            "worker",
+            "checkpoint",
+            "checkpoint info",
+            "checkpoint export",
+        ] {
             let text = help(verb, width);
             let mut command = Cli::command();
             let command = verb

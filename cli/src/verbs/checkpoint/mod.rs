@@ -6,6 +6,7 @@
 mod compact;
 mod diff;
 mod failures;
+mod export;
 mod files;
 mod hashes;
 mod import;
@@ -34,6 +35,7 @@ pub fn run(tool: &Checkpoint) -> Result<u8, Fault> {
         Checkpoint::Failures(args) => failures::run(args),
         Checkpoint::Merge(args) => merge::run(args),
         Checkpoint::Diff(args) => diff::run(args),
+        Checkpoint::Export(args) => export::run(args),
         Checkpoint::Import(args) => import::run(args),
     }
 }
