@@ -26,6 +26,9 @@ fn a_backup_is_imported_and_gone_on_from() {
     scratch.run("run -j 1 m:f --tasks tasks.csv --checkpoint m.checkpoint --quiet").expect_code(0);
     assert_eq!(scratch.lines("ran"), ["20240102 000003", "20240105 000001"]);
     assert_eq!(outcomes(&scratch.file("m.checkpoint")).len(), 14);
+    let table = scratch.run("checkpoint export --format csv m.checkpoint -").expect_code(0).stdout;
+    assert!(table.starts_with("date,code,c0,c1,c2,c3\r\n") && table.lines().count() == 15, "{table}");
+    assert!(table.contains("\r\n20240102,000003,1.0,2.0,3.0,4.0\r\n"), "{table}");
     let again = scratch.run(import).expect_code(2);
     assert!(again.stderr.contains("m.checkpoint: exists already"), "{}", again.stderr);
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod columns;
 mod commands;
 mod demo;
+mod export;
 mod hostile;
 mod import;
 mod interrupts;
