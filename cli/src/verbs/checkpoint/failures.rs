@@ -62,12 +62,11 @@ fn table(reading: &Reading<'_>, last: &LastFailures) -> Result<bool, Fault> {
     each(reading, last, &mut |key, story| print(row(key, story)))
 }
 
+/// Is shown a key and its story.
+type Show<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Fault> + 'a;
+
 /// Shows each failure that counts; whether all of them could be read.
-fn each(
-    reading: &Reading<'_>,
-    last: &LastFailures,
-    show: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Fault>,
-) -> Result<bool, Fault> {
+fn each(reading: &Reading<'_>, last: &LastFailures, show: &mut Show<'_>) -> Result<bool, Fault> {
     let mut whole = true;
     reading.frames(Recorded::Failures, &mut |seen| {
         let Ok(rows) = &seen.rows else {

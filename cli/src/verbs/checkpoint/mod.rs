@@ -5,8 +5,8 @@
 
 mod compact;
 mod diff;
-mod failures;
 mod export;
+mod failures;
 mod files;
 mod hashes;
 mod import;
