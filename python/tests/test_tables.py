@@ -151,7 +151,7 @@ class Own(pd.Series):  # type: ignore[misc]
         series(index=pd.Index(["a", "b"], dtype="category")),
         series(index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])),
         series(index=pd.DatetimeIndex(["2024-01-02", "2024-01-03"])),
-        series(index=("a", "\udc80")),
+        series(index=pd.Index(["a", "\udc80"], dtype=object)),
         series(dtype="float32"),
         series(dtype="Float64"),
         series(dtype=object),
