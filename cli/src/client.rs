@@ -10,6 +10,7 @@ use shared::{
     codec::{CodecError, FrameReader, FrameWriter},
     endpoint::{Connected, Endpoint, EndpointError, hello},
     job::JobSpec,
+    outcome::leaves_no_time,
     wire::{
         Role,
         client::{FromClient, StopCause, Stopped, Summary, ToClient},
@@ -24,7 +25,6 @@ use crate::{
     fault::Fault,
     sent::Sent,
     show::Show,
-    signals::{SIGKILL, SIGQUIT},
     stop::{self, Stop},
     tasks::Chunk,
 };
@@ -286,7 +286,7 @@ impl Client {
     }
 
     async fn interrupt(&mut self, signal: i32, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        let at_once = self.stop.is_some() || [SIGKILL, SIGQUIT].contains(&signal);
+        let at_once = self.stop.is_some() || leaves_no_time(signal);
         if !at_once {
             self.show.note(&format!(
                 "stopping: running tasks may take {} s to end; Ctrl-C again to stop at once",

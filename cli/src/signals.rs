@@ -7,12 +7,10 @@ use tokio::{
 
 use crate::fault::Fault;
 
-/// Ctrl-\: at once.
-pub const SIGQUIT: i32 = 3;
 /// Nobody can catch it: it stands for the death of what ran the tasks.
 pub const SIGKILL: i32 = 9;
-/// The signals that end a program.
-const ENDING: [i32; 4] = [1, 2, SIGQUIT, 15];
+/// The signals that end a program: SIGHUP, SIGINT, SIGQUIT, SIGTERM.
+const ENDING: [i32; 4] = [1, 2, 3, 15];
 
 /// Every ending signal that this process gets from now on, by its number.
 pub fn heard() -> Result<mpsc::Receiver<i32>, Fault> {

@@ -120,6 +120,13 @@ impl Failure {
     }
 }
 
+/// Whether who is sent this signal leaves running tasks no time: SIGQUIT, and SIGKILL, which nobody can catch and which
+/// stands for the death of what ran them.
+#[must_use]
+pub fn leaves_no_time(signal: i32) -> bool {
+    matches!(signal, 3 | 9)
+}
+
 /// The conventional name of a signal number, as `kill -l` prints it.
 #[must_use]
 pub fn signal_name(number: i32) -> &'static str {

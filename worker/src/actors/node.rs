@@ -13,6 +13,7 @@ use shared::{
     endpoint::host_name,
     id::{ReportId, WorkerId},
     inject,
+    outcome::leaves_no_time,
     supervision::{self, Exit, Family, Parent, Policy, Restart, Strategy},
     wire::worker::{FromWorker, Report, Status, ToWorker},
 };
@@ -30,9 +31,6 @@ use crate::{
     process::event::KeeperEvent,
     registry::Registry,
 };
-
-/// The signal that leaves running tasks no time.
-const SIGQUIT: i32 = 3;
 
 /// The exit code of a worker that its coordinator does not let in.
 const REFUSED: i32 = 5;
@@ -159,7 +157,7 @@ impl Node {
             (None, Alarm::Signal(number)) => {
                 tracing::info!(signal = number, "ending in order; once more: at once");
                 supervision::set_exit_code(128 + number);
-                let grace = if number == SIGQUIT { Duration::ZERO } else { self.config.grace };
+                let grace = if leaves_no_time(number) { Duration::ZERO } else { self.config.grace };
                 self.on(Event::ShutdownAsked { grace }, ctx);
             }
             (None, Alarm::KeeperLost) => {
