@@ -90,7 +90,7 @@ impl Core {
     }
 
     fn kill_all(&mut self, out: &mut Effects) {
-        self.condemn_all(out);
+        self.condemn_all(|_| true, out);
         for place in &mut self.places {
             if let State::Stopping { killed: killed @ false, .. } = &mut place.state {
                 *killed = true;

@@ -122,9 +122,10 @@ impl Core {
         }
     }
 
-    /// Kills all that runs and is nobody's fault.
-    pub(super) fn condemn_all(&mut self, out: &mut Effects) {
-        let lives: Vec<Life> = self.places.iter().flat_map(Place::lives).collect();
+    /// Kills all that runs in some places and is nobody's fault.
+    pub(super) fn condemn_all(&mut self, wanted: impl Fn(&State) -> bool, out: &mut Effects) {
+        let places = self.places.iter().filter(|place| wanted(&place.state));
+        let lives: Vec<Life> = places.flat_map(Place::lives).collect();
         lives.into_iter().for_each(|life| self.condemn(life, 0, Doom::Withdrawn, out));
     }
 
@@ -200,9 +201,7 @@ impl Core {
         for piece in self.leases.take_where(|piece| jobs.contains(&piece.job)) {
             self.hand_back(piece.batch, piece.tasks, out);
         }
-        let is_command = |place: &&Place| matches!(place.state, State::Commands(_));
-        let lives: Vec<Life> = self.places.iter().filter(is_command).flat_map(Place::lives).collect();
-        lives.into_iter().for_each(|life| self.condemn(life, 0, Doom::Withdrawn, out));
+        self.condemn_all(|state| matches!(state, State::Commands(_)), out);
     }
 }
 
