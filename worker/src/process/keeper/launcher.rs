@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, Pid, access};
@@ -26,6 +26,14 @@ pub(super) struct Launcher {
     stack: Stack,
     base_environment: Strings,
     null: OwnedFd,
+    found: Option<Found>,
+}
+
+/// What a search of absolute directories came to: a thousand tasks name the same program.
+struct Found {
+    program: CString,
+    path: Vec<u8>,
+    file: CString,
 }
 
 impl Launcher {
@@ -41,7 +49,7 @@ impl Launcher {
         for (name, value) in std::env::vars_os() {
             base_environment.push(&[&name, OsStr::new("="), &value]).map_err(io::Error::other)?;
         }
-        Ok(Self { stack: Stack::new(), base_environment, null })
+        Ok(Self { stack: Stack::new(), base_environment, null, found: None })
     }
 
     pub(super) fn null(&self) -> &OwnedFd {
@@ -70,7 +78,7 @@ impl Launcher {
         } else {
             let path = environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
             let path = path.unwrap_or(DEFAULT_PATH);
-            search(&order.program, path, order.directory.as_deref())
+            search(&mut self.found, &order.program, path, order.directory.as_deref())
                 .map_err(|errno| fail(SpawnStage::Search, path, errno))?
         };
         let plan = Plan {
@@ -111,22 +119,40 @@ fn quote(bytes: &[u8]) -> String {
 }
 
 /// The first executable file of that name on `path`; relative entries count from the child's directory.
-fn search(program: &CStr, path: &[u8], directory: Option<&CStr>) -> Result<CString, Errno> {
-    let program = OsStr::from_bytes(program.to_bytes());
+///
+/// What the last search found is taken again as long as it can be executed, unless an entry is relative.
+fn search(
+    last: &mut Option<Found>,
+    program: &CStr,
+    path: &[u8],
+    directory: Option<&CStr>,
+) -> Result<CString, Errno> {
+    if let Some(found) = last
+        && (&*found.program, &*found.path) == (program, path)
+        && access(&*found.file, AccessFlags::X_OK).is_ok()
+    {
+        return Ok(found.file.clone());
+    }
+    let name = OsStr::from_bytes(program.to_bytes());
     let start =
         directory.map_or(Path::new("."), |directory| Path::new(OsStr::from_bytes(directory.to_bytes())));
+    let mut absolute = true;
     let mut reason = Errno::ENOENT;
-    for entry in path.split(|byte| *byte == b':') {
-        let file: PathBuf = start.join(OsStr::from_bytes(entry)).join(program);
+    for entry in path.split(|byte| *byte == b':').map(|entry| Path::new(OsStr::from_bytes(entry))) {
+        absolute &= entry.is_absolute();
+        let file = start.join(entry).join(name);
         match access(&file, AccessFlags::X_OK) {
             Ok(()) if file.is_file() => {
                 // Absolute or as the child will see it: it changes its directory before it executes.
-                let file = if entry.starts_with(b"/") {
-                    file
-                } else {
-                    Path::new(OsStr::from_bytes(entry)).join(program)
-                };
-                return CString::new(file.into_os_string().as_bytes()).map_err(|_| Errno::EINVAL);
+                let file = if entry.is_absolute() { file } else { entry.join(name) };
+                let file =
+                    CString::new(file.into_os_string().into_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
+                *last = absolute.then(|| Found {
+                    program: program.to_owned(),
+                    path: path.to_owned(),
+                    file: file.clone(),
+                });
+                return Ok(file);
             }
             Err(Errno::EACCES) => reason = Errno::EACCES,
             Ok(()) | Err(_) => {}
