@@ -24,6 +24,8 @@ from memory import engine_peak
 HERE = Path(__file__).resolve().parent
 CALLS = 1_000_000
 COMMANDS = 5_000
+PAIRS = 3
+"""Times that the commands are run in a round: the two programs are within a few percent, less than runs differ."""
 POOL_BAR = 0.25
 """Wall time of the calls, as a share of multiprocessing.Pool's."""
 XARGS_BAR = 1.0
@@ -131,7 +133,7 @@ class Bench:
 
 
 def measure(bench: Bench, rounds: int) -> list[Line]:
-    """All figures, in rounds: each program once a round, so that a slow minute of the machine meets them all."""
+    """All figures, in rounds: each program in each round, so that a slow minute of the machine meets them all."""
     names = ("pool", "calls", "resume", "xargs", "commands")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(1, rounds + 1):
@@ -140,8 +142,9 @@ def measure(bench: Bench, rounds: int) -> list[Line]:
         seconds["pool"].append(bench.time([sys.executable, "pool_map.py", str(bench.calls)]))
         seconds["calls"].append(bench.time(bench.maniple_calls(checkpoint)))
         seconds["resume"].append(bench.resume(checkpoint))
-        seconds["xargs"].append(bench.time(["xargs", "-P2", "-n1", "true"], bench.commands))
-        seconds["commands"].append(bench.time(bench.maniple_commands(bench.checkpoint()), bench.commands))
+        for _ in range(PAIRS):
+            seconds["xargs"].append(bench.time(["xargs", "-P2", "-n1", "true"], bench.commands))
+            seconds["commands"].append(bench.time(bench.maniple_commands(bench.checkpoint()), bench.commands))
         checkpoint.unlink()
     pool, calls, resume, xargs, commands = (statistics.median(seconds[name]) for name in names)
     calls_peak = bench.peak(bench.maniple_calls(bench.checkpoint()))
