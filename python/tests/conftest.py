@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from encoder import write
-from harness import Node
+from harness import Node, plain_codec
 
 from maniple import Checkpoint
+from maniple.codec import Codec
 
 Start = Callable[..., Node]
 DAYS, CODES = [20240102, 20240103, 20240104], ["000001", "000002", "600000"]
@@ -32,6 +33,12 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
             return node
 
         yield begin
+
+
+@pytest.fixture(params=["msgpack", "plain"])
+def codec(request: pytest.FixtureRequest) -> Codec:
+    """What makes bytes of values; once with the library msgpack, once as if there were none."""
+    return Codec() if request.param == "msgpack" else plain_codec()
 
 
 @pytest.fixture

@@ -30,6 +30,13 @@ HANG = 120.0
 PLAIN = "import sys; sys.modules['msgpack'] = None; "
 
 
+def plain_codec() -> Codec:
+    """A codec as if there were no library msgpack."""
+    codec = Codec()
+    codec.pack, codec.unpack = codec.encode, codec.decode
+    return codec
+
+
 def memfd(content: bytes, size: int = 0) -> int:
     fd = os.memfd_create("harness")
     os.write(fd, content)

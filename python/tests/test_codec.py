@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import plain_codec
 
 from maniple.codec import DEEPEST, PICKLE, Codec, OneByOne, Undecodable, Unkeepable
 
@@ -29,17 +30,6 @@ class Colour(enum.IntEnum):
 
 class Text(str):
     pass
-
-
-def plain_codec() -> Codec:
-    codec = Codec()
-    codec.pack, codec.unpack = codec.encode, codec.decode
-    return codec
-
-
-@pytest.fixture(params=["msgpack", "plain"])
-def codec(request: pytest.FixtureRequest) -> Codec:
-    return Codec() if request.param == "msgpack" else plain_codec()
 
 
 def decoded(data: bytes) -> Any:

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from maniple import Checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +22,7 @@ def row(day, code):
     return [day * 0.1, day]
 """
 
-pytestmark = pytest.mark.skipif(not BINARY.exists(), reason="there is no binary: make build")
+assert BINARY.exists(), f"{BINARY} is missing: run `make build`"
 
 
 def value(day: int) -> list[float]:

@@ -11,22 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
+from harness import plain_codec
 
 from maniple.codec import ARRAY, HEADS, PICKLE, SERIES, Codec, OneByOne
 
 NUMBERS = "?bBhHiIlLqQefdFD"
 NANS = np.array([0x7FF8_0000_DEAD_BEEF, 0xFFF0_0000_0000_0001, 0x8000_0000_0000_0000, 0x7FF0 << 48], np.uint64)
-
-
-def plain_codec() -> Codec:
-    codec = Codec()
-    codec.pack, codec.unpack = codec.encode, codec.decode
-    return codec
-
-
-@pytest.fixture(params=["msgpack", "plain"])
-def codec(request: pytest.FixtureRequest) -> Codec:
-    return Codec() if request.param == "msgpack" else plain_codec()
 
 
 def kind_of(data: bytes) -> int:
