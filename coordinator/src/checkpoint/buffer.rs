@@ -6,6 +6,8 @@
 //! Invariants: every chunk holds as many whole keys and outcomes as it says; what is in the journal of a chunk lies
 //! before what is not.
 
+use std::mem;
+
 use shared::{
     checkpoint::story,
     id::Attempt,
@@ -54,6 +56,13 @@ pub struct Part<'a> {
 }
 
 impl Chunk {
+    /// None of it, in the same memory.
+    fn emptied(mut self) -> Chunk {
+        self.keys.clear();
+        self.outcomes.clear();
+        Chunk { keys: self.keys, outcomes: self.outcomes, ..Chunk::default() }
+    }
+
     fn bytes(&self) -> usize {
         self.keys.len() + self.outcomes.len()
     }
@@ -78,12 +87,14 @@ pub struct Buffer {
     large: usize,
     values: Vec<Chunk>,
     failures: Vec<Chunk>,
+    /// An empty one that has memory.
+    spare: Chunk,
 }
 
 impl Buffer {
     /// An empty one that cuts frames of at most `large` bytes.
     pub fn new(large: usize) -> Buffer {
-        Buffer { large, values: Vec::new(), failures: Vec::new() }
+        Buffer { large, values: Vec::new(), failures: Vec::new(), spare: Chunk::default() }
     }
 
     /// Adds `count` outcomes of a kind; `attempts` names rows of these, ascending, whose attempt was not the first.
@@ -131,7 +142,7 @@ impl Buffer {
             last.bytes() + keys.len() + outcomes.len() <= large && last.rows + rows <= CHUNK_ROWS
         });
         if !fits {
-            chunks.push(Chunk::default());
+            chunks.push(mem::take(&mut self.spare));
         }
         let last = chunks.last_mut().expect("one was just put there");
         last.keys.extend_from_slice(keys);
@@ -168,9 +179,11 @@ impl Buffer {
         }
     }
 
-    /// Forgets all of it.
+    /// Forgets all of it; the memory of one chunk is used again.
     pub fn clear(&mut self) {
-        (self.values, self.failures) = (Vec::new(), Vec::new());
+        let spare = self.values.pop().unwrap_or_default();
+        *self =
+            Buffer { large: self.large, values: Vec::new(), failures: Vec::new(), spare: spare.emptied() };
     }
 
     fn chunks(&self) -> impl Iterator<Item = (Recorded, &Chunk)> {

@@ -64,8 +64,8 @@ impl CheckpointFile {
         }
         let journal = &mut self.journal.as_mut().expect("one was just made").log;
         for part in self.buffer.news() {
-            let (frame, _) = encode(journal, now, &part, Options { plain: true, ..Options::default() });
-            journal.append(&frame)?;
+            encode(journal, now, &part, Options { plain: true, ..Options::default() }, &mut self.frame);
+            journal.append(&self.frame)?;
         }
         journal.sync()?;
         self.buffer.mark_journaled();
@@ -78,11 +78,11 @@ impl CheckpointFile {
         let mut parts = self.buffer.parts().peekable();
         while let Some(part) = parts.next() {
             let folds = self.journal.as_ref().map(|journal| journal.id).filter(|_| parts.peek().is_none());
-            let (frame, shape) =
-                encode(&self.main, now, &part, Options { folds, compress: self.compress, plain: false });
+            let options = Options { folds, compress: self.compress, plain: false };
+            let shape = encode(&self.main, now, &part, options, &mut self.frame);
             let mut entry = Vec::new();
-            index::list(self.main.next().offset, &frame, &mut entry);
-            self.main.append(&frame)?;
+            index::list(self.main.next().offset, &self.frame, &mut entry);
+            self.main.append(&self.frame)?;
             written.push((entry, shape));
         }
         drop(parts);
@@ -123,16 +123,16 @@ impl CheckpointFile {
     }
 }
 
-/// A part as the next frame of a file, and the shape of its values.
-fn encode(log: &Log, now: u64, part: &Part<'_>, options: Options) -> (Vec<u8>, Option<Shape>) {
+/// Makes of a part the next frame of a file, and says what shape its values have.
+fn encode(log: &Log, now: u64, part: &Part<'_>, options: Options, frame: &mut Vec<u8>) -> Option<Shape> {
     let Part { kind, keys, outcomes, rows, attempts } = part;
-    let (place, mut frame) = (log.place(now), Vec::new());
-    let shape = match kind {
-        Recorded::Values => encode_values(place, keys, outcomes, *rows, attempts, options, &mut frame),
+    let place = log.place(now);
+    frame.clear();
+    match kind {
+        Recorded::Values => encode_values(place, keys, outcomes, *rows, attempts, options, frame),
         Recorded::Failures => {
-            encode_failures(place, keys, outcomes, *rows, options, &mut frame);
+            encode_failures(place, keys, outcomes, *rows, options, frame);
             None
         }
-    };
-    (frame, shape)
+    }
 }

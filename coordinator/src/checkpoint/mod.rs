@@ -49,6 +49,8 @@ pub struct CheckpointFile {
     closed: bool,
     compress: Compress,
     broken: bool,
+    /// The frame that was made last; its memory is used again, since new memory is slower than making the frame.
+    frame: Vec<u8>,
 }
 
 impl CheckpointFile {

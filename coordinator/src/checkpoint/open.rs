@@ -135,9 +135,20 @@ impl Opening {
     pub(super) fn opened(self, resumed: Resumed) -> (CheckpointFile, Vec<String>) {
         let Opening { disk, lock, notes, .. } = self;
         let Resumed { header, main, journal, buffer, tally, closed, compress } = resumed;
-        let (broken, _lock) = (false, lock);
-        let file =
-            CheckpointFile { disk, _lock, header, main, journal, buffer, tally, closed, compress, broken };
+        let (broken, frame, _lock) = (false, Vec::new(), lock);
+        let file = CheckpointFile {
+            disk,
+            _lock,
+            header,
+            main,
+            journal,
+            buffer,
+            tally,
+            closed,
+            compress,
+            broken,
+            frame,
+        };
         (file, notes)
     }
 
