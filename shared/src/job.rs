@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{id::JobId, location::Location, shape::ValueShape};
@@ -21,8 +22,11 @@ pub struct JobSpec {
     pub checkpoint: Option<CheckpointSpec>,
     /// Tasks per batch; `None` lets the coordinator learn it.
     pub batch_size: Option<u32>,
-    /// Whether outcomes are sent to the client as they become durable.
+    /// Whether values are sent to the client as they become durable.
     pub wants_results: bool,
+    /// Whether the stories of failed tasks are, each of them: a summary has a few.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_failures: bool,
     /// Whether the job goes on when its client is gone.
     pub detached: bool,
 }
@@ -48,7 +52,7 @@ pub enum Work {
     Command(CommandSpec),
 }
 
-/// A Python function by import path.
+/// A Python function by import path, or by value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionSpec {
     /// Dotted module name.
@@ -59,6 +63,10 @@ pub struct FunctionSpec {
     pub path: Vec<String>,
     /// The interpreter to use; `None` leaves it to the worker.
     pub python: Option<String>,
+    /// The pickle of the function, where the module does not have it by that name on every machine; module and function
+    /// only name it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pickled: Option<Bytes>,
 }
 
 /// A command line, a template for the task's fields.

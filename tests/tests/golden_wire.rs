@@ -48,6 +48,7 @@ fn spec(work: Work) -> Box<JobSpec> {
         checkpoint: Some(checkpoint),
         batch_size: Some(7),
         wants_results: false,
+        wants_failures: false,
         detached: true,
     })
 }
@@ -85,6 +86,7 @@ fn heads() -> Vec<(&'static str, String)> {
         function: text("f"),
         path: vec![text("/x")],
         python: None,
+        pickled: None,
     });
     let command =
         Work::Command(CommandSpec { argv: vec![text("echo")], fields: vec![text("n")], cwd: text("/x") });
@@ -130,6 +132,7 @@ fn heads() -> Vec<(&'static str, String)> {
         module: text("m"),
         function: text("f"),
         path: vec![text("/x")],
+        pickled: None,
         memory: Some(1),
         value_limit: 2,
         shape: ValueShape::Open,
@@ -173,9 +176,14 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
         ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),
+        ("ToClient.Failed", head(&ToClient::Failed { job, task: died.0, failure: Box::new(died.1) })),
         ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),
         ("ToClient.Heartbeat", head(&ToClient::Heartbeat)),
         ("ToChild.Load", head(&ToChild::Load(load.clone()))),
+        (
+            "ToChild.Load.pickled",
+            head(&ToChild::Load(Load { pickled: Some(vec![7].into()), ..load.clone() })),
+        ),
         ("ToChild.Load.any", head(&shaped(ValueShape::Any))),
         ("ToChild.Load.single", head(&shaped(ValueShape::Single))),
         ("ToChild.Load.width", head(&shaped(ValueShape::Width(8)))),

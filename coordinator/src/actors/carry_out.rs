@@ -88,8 +88,11 @@ impl Coordinator {
         let count = shared::id::count(&values);
         let recording = Recording { ticket, count, keys, values: payload.clone(), attempts, failures: told };
         desk.write(Order::Record(recording));
-        if desk.spec.wants_results {
-            desk.undelivered.push_back(Undelivered { ticket, values, payload });
+        let (values, payload) =
+            if desk.spec.wants_results { (values, payload) } else { (Vec::new(), Bytes::new()) };
+        let failures = if desk.spec.wants_failures { failures } else { Vec::new() };
+        if !values.is_empty() || !failures.is_empty() {
+            desk.undelivered.push_back(Undelivered { ticket, values, payload, failures });
         }
     }
 
@@ -99,8 +102,12 @@ impl Coordinator {
         let mut messages = Vec::new();
         while let Some(due) = desk.undelivered.pop_front_if(|due| due.ticket <= upto) {
             desk.unread += due.payload.len() as u64;
-            let message = ToClient::Results { job, values: due.values };
-            messages.push((message, due.payload));
+            if !due.values.is_empty() {
+                messages.push((ToClient::Results { job, values: due.values }, due.payload));
+            }
+            messages.extend(due.failures.into_iter().map(|(task, failure)| {
+                (ToClient::Failed { job, task, failure: Box::new(failure) }, Bytes::new())
+            }));
         }
         let behind = !was_behind && desk.is_behind();
         for (message, payload) in messages {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use shared::{
     id::{TaskIndex, TaskRange},
     job::JobSpec,
+    outcome::Failure,
     tasks::TaskList,
     wire::client::Progress,
 };
@@ -45,6 +46,7 @@ pub struct Undelivered {
     pub ticket: Ticket,
     pub values: Vec<TaskRange>,
     pub payload: Bytes,
+    pub failures: Vec<(TaskIndex, Failure)>,
 }
 
 /// See the module.

@@ -76,11 +76,17 @@ def traceback_of(error: BaseException) -> str:
         return f"<its traceback raised {name_of(type(other))}>"
 
 
-def load(module: str, function: str, path: list[str]) -> Any:
+def load(module: str, function: str, path: list[str], pickled: bytes | None) -> Any:
     """The function that is to be called; raises Unloadable from what is the matter."""
     sys.path[:] = path + [entry for entry in sys.path if entry and not entry.startswith(("/dev/fd", "/proc/self/fd"))]
     if path and os.path.isdir(path[0]):
         os.chdir(path[0])
+    if pickled is not None:
+        try:
+            return importlib.import_module("pickle").loads(pickled)
+        except BaseException as error:
+            what = f"{name_of(type(error))}: {text_of(error)}"
+            raise Unloadable(f"function {function} does not unpickle in {sys.executable}: {what}") from error
     try:
         __import__(module)
         loaded = sys.modules[module]
@@ -197,7 +203,7 @@ class Child:
             soft = self.memory if hard == resource.RLIM_INFINITY else min(self.memory, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         try:
-            self.function = load(what["module"], what["function"], what["path"])
+            self.function = load(what["module"], what["function"], what["path"], what.get("pickled"))
         except Unloadable as error:
             self.streams.tidy()
             line, story = " ".join(str(error).split()), traceback_of(error.__cause__) if error.__cause__ else ""

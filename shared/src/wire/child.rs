@@ -5,6 +5,7 @@
 //! its tasks in order. Ordinals count the tasks that a child was given over its life, from 1; the beacon page (see
 //! `worker::process::beacon`) speaks of them too.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::shape::ValueShape;
@@ -32,6 +33,9 @@ pub struct Load {
     pub function: String,
     /// Folders put before `sys.path`.
     pub path: Vec<String>,
+    /// The pickle of the function; module and function only name it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pickled: Option<Bytes>,
     /// Limit on the resident memory of the process, in bytes: past it, an allocation raises `MemoryError`.
     pub memory: Option<u64>,
     /// Largest encoded value of one task, in bytes.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, TaskRange},
+    id::{JobId, TaskIndex, TaskRange},
     job::JobSpec,
     outcome::Failure,
 };
@@ -76,6 +76,15 @@ pub enum ToClient {
         job: JobId,
         /// The tasks that have a value, in the order of the payload.
         values: Vec<TaskRange>,
+    },
+    /// A task has failed for good, and that is durable. Only if the job asks for it.
+    Failed {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIndex,
+        /// Its story.
+        failure: Box<Failure>,
     },
     /// The job has ended. The last message about it.
     Finished(Box<Summary>),

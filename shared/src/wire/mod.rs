@@ -15,7 +15,7 @@ pub mod client;
 pub mod worker;
 
 /// The version of the protocol that this build speaks.
-pub const VERSION: Version = Version { major: 1, minor: 0 };
+pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// A protocol version. Builds of one major version and at most one minor apart understand each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -95,6 +95,7 @@ impl Pool {
                     module: function.module.clone(),
                     function: function.function.clone(),
                     path: function.path.clone(),
+                    pickled: function.pickled.clone(),
                     memory: spec.limits.memory,
                     value_limit: VALUE_LIMIT,
                     shape: spec.checkpoint.as_ref().map(|spec| spec.shape.clone()).unwrap_or_default(),

@@ -48,6 +48,7 @@ fn job(work: Work) -> JobSpec {
         checkpoint: None,
         batch_size: None,
         wants_results: false,
+        wants_failures: false,
         detached: false,
     }
 }
@@ -55,7 +56,13 @@ fn job(work: Work) -> JobSpec {
 /// A function of `work.py`.
 pub fn function(name: &str) -> JobSpec {
     let path = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node").to_owned()];
-    job(Work::Function(FunctionSpec { module: "work".into(), function: name.into(), path, python: None }))
+    job(Work::Function(FunctionSpec {
+        module: "work".into(),
+        function: name.into(),
+        path,
+        python: None,
+        pickled: None,
+    }))
 }
 
 pub fn command(argv: &[&str]) -> JobSpec {

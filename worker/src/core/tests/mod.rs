@@ -40,7 +40,13 @@ fn batch_id(number: u32) -> BatchId {
 }
 
 fn function_job(job: u64) -> JobSpec {
-    let function = FunctionSpec { module: "m".into(), function: "f".into(), path: Vec::new(), python: None };
+    let function = FunctionSpec {
+        module: "m".into(),
+        function: "f".into(),
+        path: Vec::new(),
+        python: None,
+        pickled: None,
+    };
     JobSpec {
         id: JobId(job),
         work: Work::Function(function),
@@ -48,6 +54,7 @@ fn function_job(job: u64) -> JobSpec {
         checkpoint: None,
         batch_size: None,
         wants_results: false,
+        wants_failures: false,
         detached: false,
     }
 }
