@@ -1,16 +1,17 @@
-//! The engine of `maniple run`: coordinator, node and client in one process, under one root.
+//! An engine: coordinator and node in one process, under one root, and whoever has work for them: a client here, or a
+//! caller at the other end of a socket.
 //!
 //! The root fails as a whole: whatever in it cannot be mended by its own family ends the process with exit code 70,
 //! and the same command goes on from the checkpoint.
 
-use std::time::Duration;
+use std::{io, os::unix::net::UnixStream, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Running, fut::wrap_future,
 };
 use coordinator::{Root, shelf::Shelf};
 use shared::{
-    door::{Doorway, door},
+    door::{Door, Doorway, door},
     endpoint::Endpoint,
     supervision::{self, Exit, Family, Parent, Policy, Restart, Strategy},
 };
@@ -30,31 +31,68 @@ pub enum Child {
     Node,
 }
 
-/// What an engine is started with.
+/// Who has work for an engine; it ends with them.
+pub enum For {
+    /// A client of one job.
+    Job(Box<Prepared>),
+    /// A client elsewhere, which speaks the protocol itself over this socket.
+    Caller(UnixStream),
+}
+
+impl For {
+    fn grace(&self) -> Duration {
+        match self {
+            For::Job(prepared) => prepared.grace(),
+            For::Caller(_) => Duration::ZERO,
+        }
+    }
+
+    async fn serve(self, door: Door, signals: mpsc::Receiver<i32>) -> Result<u8, Fault> {
+        match self {
+            For::Job(prepared) => prepared.follow(Endpoint::Door(door), signals).await,
+            For::Caller(socket) => connect(socket, &door, signals).await.map_err(|error| {
+                Fault::internal(format!("lost the process that this engine is for: {error}"))
+            }),
+        }
+    }
+}
+
+/// Lets a caller in, and waits until it is gone.
+async fn connect(socket: UnixStream, door: &Door, mut signals: mpsc::Receiver<i32>) -> io::Result<u8> {
+    socket.set_nonblocking(true)?;
+    let mut caller = tokio::net::UnixStream::from_std(socket)?;
+    let mut session = door.connect().await?;
+    tokio::select! {
+        // However that ends, one of the two is gone.
+        _ = tokio::io::copy_bidirectional(&mut caller, &mut session) => Ok(0),
+        Some(signal) = signals.recv() => Ok(128 + signal as u8),
+    }
+}
+
+/// See the module.
 pub struct Engine {
     family: Family<Child>,
     running: Option<Addr<Node>>,
-    prepared: Option<Prepared>,
+    served: Option<(For, Door, mpsc::Receiver<i32>)>,
     coordinator: coordinator::Config,
     node: worker::Config,
     signals: mpsc::Sender<i32>,
-    heard: Option<mpsc::Receiver<i32>>,
 }
 
 impl Engine {
-    /// Runs a job to its end; returns the exit code.
-    pub fn run(prepared: Prepared, processes: u16, end: EngineEnd) -> u8 {
-        supervision::run("engine", move |ctx| Engine::new(prepared, processes, end, ctx)) as u8
+    /// Runs until whoever it is for is served; returns the exit code.
+    pub fn run(served: For, processes: u16, end: EngineEnd) -> u8 {
+        supervision::run("engine", move |ctx| Engine::new(served, processes, end, ctx)) as u8
     }
 
-    fn new(prepared: Prepared, slots: u16, end: EngineEnd, ctx: &mut Context<Engine>) -> Engine {
+    fn new(served: For, slots: u16, end: EngineEnd, ctx: &mut Context<Engine>) -> Engine {
         let (door, doorway): (_, Doorway) = door();
         let (signals, heard) = mpsc::channel(SIGNALS);
         let node = worker::Config {
             slots,
-            endpoint: Endpoint::Door(door),
+            endpoint: Endpoint::Door(door.clone()),
             python: None,
-            grace: prepared.grace(),
+            grace: served.grace(),
             alarms: Some(ctx.address().recipient()),
             keeping: Keeping::new(end).expect("the keeper's socket can be watched"),
         };
@@ -65,11 +103,10 @@ impl Engine {
                 .child(Child::Coordinator, Restart::Permanent)
                 .child(Child::Node, Restart::Transient),
             running: None,
-            prepared: Some(prepared),
+            served: Some((served, door, heard)),
             coordinator,
             node,
             signals,
-            heard: Some(heard),
         }
     }
 }
@@ -79,9 +116,8 @@ impl Actor for Engine {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.start_children(ctx);
-        let prepared = self.prepared.take().expect("an engine is started once");
-        let heard = self.heard.take().expect("an engine is started once");
-        let job = prepared.follow(self.node.endpoint.clone(), heard);
+        let (served, door, heard) = self.served.take().expect("an engine is started once");
+        let service = served.serve(door, heard);
         let end = |ended: Result<u8, Fault>, engine: &mut Engine, _: &mut Context<Engine>| {
             let code = ended.unwrap_or_else(|fault| {
                 output::say(&format!("maniple: error: {fault}"));
@@ -93,7 +129,7 @@ impl Actor for Engine {
                 node.do_send(Shutdown { grace: Duration::ZERO });
             }
         };
-        ctx.spawn(wrap_future::<_, Engine>(job).map(end));
+        ctx.spawn(wrap_future::<_, Engine>(service).map(end));
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Submit(submit) => verbs::submit::run(&submit),
         Verb::Coordinator(coordinator) => verbs::coordinator::run(coordinator),
         Verb::Worker(worker) => verbs::worker::run(&worker),
+        Verb::Engine(engine) => verbs::engine::run(&engine),
         Verb::Checkpoint(tool) => verbs::checkpoint::run(&tool),
     };
     match ended {
@@ -61,6 +62,6 @@ fn main() -> ExitCode {
 fn default_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Coordinator(_) | Verb::Worker(_) => "info",
-        Verb::Run(_) | Verb::Submit(_) | Verb::Checkpoint(_) => "warn",
+        Verb::Run(_) | Verb::Submit(_) | Verb::Engine(_) | Verb::Checkpoint(_) => "warn",
     }
 }

@@ -46,6 +46,9 @@ pub enum Verb {
     /// Run the tasks of a coordinator on this machine's cores
     #[command(after_help = help::WORKER)]
     Worker(Worker),
+    /// Run the tasks of the process at the other end of standard input
+    #[command(hide = true)]
+    Engine(Engine),
     /// Look into checkpoints
     #[command(subcommand, arg_required_else_help = true)]
     Checkpoint(checkpoint::Checkpoint),
@@ -78,6 +81,14 @@ pub struct Submit {
     /// Return as soon as the coordinator has all tasks; the job goes on without this client
     #[arg(long, help_heading = "Cluster")]
     pub detach: bool,
+}
+
+/// `maniple engine`.
+#[derive(Debug, Args)]
+pub struct Engine {
+    /// Processes that run tasks [default: one per core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::processes())]
+    pub processes: Option<u16>,
 }
 
 /// What `run` and `submit` share: the job and how it is shown.

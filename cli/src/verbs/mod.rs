@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod coordinator;
+pub mod engine;
 pub mod run;
 pub mod submit;
 pub mod worker;

@@ -2,7 +2,7 @@
 
 use crate::{
     args::Run,
-    engine::Engine,
+    engine::{Engine, For},
     fault::Fault,
     job,
     verbs::worker::{processes, split},
@@ -12,5 +12,5 @@ use crate::{
 pub fn run(args: &Run) -> Result<u8, Fault> {
     let end = split()?;
     let prepared = job::prepare(&args.job, false)?;
-    Ok(Engine::run(prepared, processes(args.processes), end))
+    Ok(Engine::run(For::Job(Box::new(prepared)), processes(args.processes), end))
 }
