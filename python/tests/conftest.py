@@ -15,6 +15,8 @@ from harness import Node, plain_codec
 from maniple import Checkpoint
 from maniple.codec import Codec
 
+ROOT = Path(__file__).parents[2]
+os.environ["MANIPLE_BINARY"] = os.environ.get("MANIPLE_TEST_BINARY", str(ROOT / "target" / "release" / "maniple"))
 Start = Callable[..., Node]
 DAYS, CODES = [20240102, 20240103, 20240104], ["000001", "000002", "600000"]
 NAMES = ["a", "b", "c", "d"]

@@ -1,26 +1,50 @@
 """Maniple: millions of small tasks on the cores of many machines, every result kept.
 
-``Checkpoint`` reads results (`docs/python.md`); it is imported when it is first asked for, since processes that only
-run tasks have no use for it. ``maniple.child`` is what a node runs to call functions.
+``map`` runs tasks and ``Checkpoint`` reads results (`docs/python.md`). Each name is imported when it is first asked
+for, since processes that only run tasks have no use for them. ``maniple.child`` is what a node runs to call functions.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._client.job import Progress as Progress
+    from ._executor import Executor as Executor
+    from ._map import map as map
+    from ._pools import ProgressMonitor as ProgressMonitor
+    from ._pools import cleanup_all_progress_monitors as cleanup_all_progress_monitors
+    from ._pools import progress_monitors as progress_monitors
+    from ._pools import run_pools as run_pools
     from .checkpoint import Checkpoint as Checkpoint
     from .checkpoint import CheckpointError as CheckpointError
     from .checkpoint import Pickled as Pickled
+    from .errors import EngineError as EngineError
+    from .errors import Failure as Failure
+    from .errors import FunctionError as FunctionError
+    from .errors import JobFailed as JobFailed
+    from .errors import JobStopped as JobStopped
+    from .errors import ManipleError as ManipleError
+    from .errors import TaskFailed as TaskFailed
 
 __version__ = "0.1.0"
 
-__all__ = ["Checkpoint", "CheckpointError", "Pickled", "__version__"]
+HOMES = {
+    "_client.job": ["Progress"],
+    "_executor": ["Executor"],
+    "_map": ["map"],
+    "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools"],
+    "checkpoint": ["Checkpoint", "CheckpointError", "Pickled"],
+    "errors": ["EngineError", "Failure", "FunctionError", "JobFailed", "JobStopped", "ManipleError", "TaskFailed"],
+}
+"""Which module has which public names."""
+_HOME_OF = {name: home for home, names in HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Checkpoint", "CheckpointError", "Pickled"):
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import checkpoint
-
-    return getattr(checkpoint, name)
+    return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)

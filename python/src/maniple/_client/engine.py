@@ -1,0 +1,132 @@
+"""The engine of this process: `maniple engine`, started on first use, used by every later call, ended with us.
+
+It hears of our end by the end of a socket, whatever ends us. A process that was forked from us has none of its own
+until it needs one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+from ..errors import EngineError
+from .wire import Connection
+
+END_LIMIT = 30.0
+"""Seconds that an engine may take to end what it runs, and itself."""
+
+
+def binary() -> str:
+    """The program `maniple`: the one that $MANIPLE_BINARY names, this package's own, or the first on the PATH."""
+    named = os.environ.get("MANIPLE_BINARY")
+    if named and not os.access(named, os.X_OK):
+        raise EngineError(f"$MANIPLE_BINARY names {named}, which is no program that can be executed")
+    places = [Path(sys.executable).parent / "maniple", Path(__file__).parents[1] / "bin" / "maniple"]
+    beside = next((str(place) for place in places if os.access(place, os.X_OK)), None)
+    found = named or beside or shutil.which("maniple")
+    if not found:
+        looked = ", ".join(str(place) for place in places)
+        raise EngineError(
+            f"no program maniple in {looked} or on the PATH; install the package anew, or set $MANIPLE_BINARY"
+        )
+    return found
+
+
+class Engine:
+    """A process that runs tasks with so many processes of its own, and the connection to it."""
+
+    def __init__(self, processes: int | None) -> None:
+        ours, theirs = socket.socketpair()
+        command = [binary(), "engine", *([] if processes is None else ["-j", str(processes)])]
+        if "MANIPLE_LOG" not in os.environ:
+            command += ["--log", "error"]  # what becomes of tasks is told by values and exceptions
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+                )
+            except OSError as error:
+                ours.close()
+                raise EngineError(f"{command[0]} cannot be started: {error}") from error
+        try:
+            self.connection = Connection(ours)
+        except EngineError:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The first of its processes."""
+        return int(self._process.pid)
+
+    def end(self) -> None:
+        """End it, and all that it has started."""
+        self.connection.close()
+        try:
+            self._process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Engines:
+    """The engines that are running, by the number of processes that each was asked for: one, unless jobs overlap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int | None, Engine] = {}
+        self._users: Counter[Connection] = Counter()
+
+    def take(self, processes: int | None) -> Connection:
+        """A connection to an engine with so many processes; `None` takes any, and starts one process a core.
+
+        Engines of another size are ended, unless somebody uses them.
+        """
+        with self._lock:
+            for size, engine in list(self._running.items()):
+                unfit = processes not in (None, size) and not self._users[engine.connection]
+                if engine.connection.is_lost or unfit:
+                    engine.end()
+                    del self._running[size]
+            fit = next(iter(self._running.values()), None) if processes is None else self._running.get(processes)
+            if fit is None:
+                fit = self._running[processes] = Engine(processes)
+            self._users[fit.connection] += 1
+            return fit.connection
+
+    def release(self, connection: Connection) -> None:
+        """One user less."""
+        with self._lock:
+            self._users[connection] -= 1
+            if not self._users[connection]:
+                del self._users[connection]
+
+    def end(self) -> None:
+        """End them; the next job starts another."""
+        with self._lock:
+            for engine in self._running.values():
+                engine.end()
+            self._running.clear()
+
+    def pids(self) -> list[int]:
+        """The first process of each that is running."""
+        return [engine.pid for engine in self._running.values()]
+
+    def forget(self) -> None:
+        """In a process that was forked: the engines are the parent's."""
+        for engine in self._running.values():
+            engine.connection.disown()
+        self.__init__()  # type: ignore[misc]
+
+
+ENGINES = Engines()
+atexit.register(ENGINES.end)
+os.register_at_fork(after_in_child=ENGINES.forget)

@@ -1,0 +1,300 @@
+"""One job as its caller follows it: tasks go out, outcomes come in, what dies with an engine is sent to the next.
+
+It knows tasks by their position among the distinct ones, in the order in which they were first given; what the caller
+makes of the outcomes is not its business.
+
+Invariants
+- Each distinct task is counted once, and has at most one outcome.
+- What another engine is asked for has no outcome yet.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..codec import Codec, OneByOne, Undecodable, Unkeepable, head
+from ..errors import EngineError, FunctionError, JobStopped, ManipleError
+from .engine import ENGINES
+from .wire import PAYLOAD_LIMIT, Connection
+
+CHUNK_TASKS, CHUNK_BYTES = 4096, 1 << 20
+"""How many tasks are sent at once."""
+AHEAD = 1_000_000
+"""Tasks without an outcome beyond which an iterable is not asked for more."""
+LIVES = 5
+"""Engines that may die one after the other without an outcome between them."""
+GLANCE = 0.1
+"""Seconds between two looks at the progress."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is: numbers of tasks, and of processes."""
+
+    total: int
+    """Distinct tasks that are known so far."""
+    complete: bool
+    """Whether these are all."""
+    done: int
+    """Those that have got a value."""
+    skipped: int
+    """Those whose value was in the checkpoint already."""
+    failed: int
+    """Those that failed for good."""
+    busy: int
+    """Processes that run a task."""
+    elapsed: float
+    """Seconds since the job began."""
+
+    @property
+    def finished(self) -> int:
+        """Those that have an outcome."""
+        return self.done + self.skipped + self.failed
+
+
+@dataclass
+class Plan:
+    """What a job is: fields of `JobSpec`, but for its id, and how many processes it wants."""
+
+    spec: dict[str, Any]
+    processes: int | None
+    show: Callable[[Progress], None] | None
+    has_checkpoint: bool
+
+
+@dataclass
+class Outcomes:
+    """What came of the tasks: values and failures by the position of a task among the distinct ones."""
+
+    keys: dict[bytes, int] = field(default_factory=dict)
+    asked: array[int] = field(default_factory=lambda: array("Q"))
+    """The position of each task that was given, in that order."""
+    values: dict[int, Any] = field(default_factory=dict)
+    failures: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> int:
+        """How many have an outcome."""
+        return len(self.values) + len(self.failures)
+
+
+def encoded(codec: Codec, task: Any, number: int) -> bytes:
+    """The key of a task. A tuple is the arguments, as a list is."""
+    fields = list(task) if type(task) is tuple else task
+    try:
+        try:
+            key = codec.pack(fields)
+        except OneByOne:
+            key = codec.one(fields)
+    except Unkeepable as error:
+        raise FunctionError(
+            f"task number {number} cannot be sent, as it holds a {error.args[0]}: {error.args[1]}"
+        ) from error
+    if len(key) > PAYLOAD_LIMIT:
+        raise FunctionError(
+            f"task number {number} takes {len(key) / 1e6:.0f} MB, at most {PAYLOAD_LIMIT >> 20} MiB can be sent"
+        )
+    return key
+
+
+class Job:
+    """See the module."""
+
+    def __init__(self, plan: Plan, tasks: Iterable[Any]) -> None:
+        self._plan, self._tasks, self._codec = plan, iter(tasks), Codec()
+        self.outcomes = Outcomes()
+        self._change = threading.Condition()
+        self._lost: str | None = None
+        self._summary: dict[str, Any] | None = None
+        self._told: dict[str, Any] = {}
+        self._sent: list[int] | None = None  # positions by the numbers of this engine, where they differ
+        self._skipped = 0
+        self._began = time.monotonic()
+
+    def run(self) -> Outcomes:
+        """Follow the job to its end.
+
+        Raises
+        ------
+        ManipleError
+            It ended early.
+        """
+        lives, before = 0, -1
+        while True:
+            connection = ENGINES.take(self._plan.processes)
+            try:
+                summary = self._live(connection)
+            finally:
+                ENGINES.release(connection)
+            if summary is not None:
+                self._show()
+                return self._ended(summary)
+            lives, before = (lives + 1 if self.outcomes.finished == before else 1), self.outcomes.finished
+            if lives == LIVES:
+                raise EngineError(f"the engine died {LIVES} times ({self._lost}); see what it wrote to standard error")
+
+    def _live(self, connection: Connection) -> dict[str, Any] | None:
+        """The job with one engine: how it ended, or nothing if the engine died."""
+        number = secrets.randbits(64)
+        self._lost = self._summary = None
+        self._prepare()
+        connection.follow(number, self)
+        try:
+            connection.say({"Submit": self._plan.spec | {"id": number}})
+            self._send(connection, number)
+            with self._change:
+                while not self._is_over():
+                    self._change.wait(GLANCE)
+                    self._show()
+            return self._summary
+        except BaseException:
+            self._cancel(connection, number)
+            raise
+        finally:
+            connection.leave(number)
+
+    def _is_over(self) -> bool:
+        return self._summary is not None or self._lost is not None
+
+    def _prepare(self) -> None:
+        """What an earlier engine left without an outcome comes first."""
+        known = self.outcomes
+        left = [at for at in range(len(known.keys)) if at not in known.values and at not in known.failures]
+        self._sent = left if known.keys else None
+
+    def _send(self, connection: Connection, number: int) -> None:
+        sent = 0
+        for chunk in self._chunks():
+            connection.say({"Tasks": {"job": number, "count": len(chunk)}}, b"".join(chunk))
+            sent += len(chunk)
+            with self._change:
+                while self._is_ahead() and not self._is_over():
+                    self._change.wait(GLANCE)
+                    self._show()
+                if self._is_over():
+                    return
+        connection.say({"TasksEnd": {"job": number, "total": sent}})
+
+    def _is_ahead(self) -> bool:
+        # With a checkpoint nothing begins before all tasks are known: then some may be in it.
+        known = self.outcomes
+        return not self._plan.has_checkpoint and len(known.keys) - known.finished > AHEAD
+
+    def _chunks(self) -> Iterator[list[bytes]]:
+        """The keys of distinct tasks: those of an earlier engine, then new ones."""
+        chunk: list[bytes] = []
+        size = 0
+        for key in self._fresh_keys():
+            if chunk and (len(chunk) == CHUNK_TASKS or size + len(key) > CHUNK_BYTES):
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(key)
+            size += len(key)
+        if chunk:
+            yield chunk
+
+    def _fresh_keys(self) -> Iterator[bytes]:
+        known = self.outcomes
+        if self._sent is not None:
+            left = set(self._sent)
+            yield from [key for key, at in known.keys.items() if at in left]
+        for number, task in enumerate(self._tasks, len(known.asked)):
+            key = encoded(self._codec, task, number)
+            count = len(known.keys)
+            at = known.keys.setdefault(key, count)
+            known.asked.append(at)
+            if at == count:
+                if self._sent is not None:
+                    self._sent.append(at)
+                yield key
+
+    def _cancel(self, connection: Connection, number: int) -> None:
+        """Have nothing more run, and what is done kept."""
+        connection.say({"Cancel": {"job": number, "now": True}})
+        with self._change:
+            self._change.wait_for(self._is_over, 30)
+
+    def _ended(self, summary: dict[str, Any]) -> Outcomes:
+        stopped = summary["stopped"]
+        if stopped is None:
+            return self.outcomes
+        raise error_of(stopped["why"], stopped["message"])
+
+    def _show(self) -> None:
+        if self._plan.show is not None:
+            told = self._told
+            known = self.outcomes
+            done = told.get("done", 0) if self._plan.has_checkpoint else len(known.values)
+            failed = len(known.failures)
+            progress = Progress(
+                total=len(known.keys),
+                complete=bool(told.get("complete")),
+                done=done,
+                skipped=told.get("skipped", 0),
+                failed=failed,
+                busy=told.get("busy", 0),
+                elapsed=time.monotonic() - self._began,
+            )
+            self._plan.show(progress)
+
+    # What the coordinator says, heard by the thread of the connection.
+
+    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+        """Take in what is said about the job."""
+        with self._change:
+            if name == "Results":
+                self._take(fields["values"], payload)
+            elif name == "Failed":
+                self.outcomes.failures[self._position(fields["task"])] = fields["failure"]
+            elif name == "Progress":
+                self._told = fields
+            elif name == "Note":
+                print(f"maniple: {fields}", file=sys.stderr)
+            elif name == "Finished":
+                self._summary, self._told = fields, fields["progress"]
+            self._change.notify_all()
+
+    def lost(self, why: str) -> None:
+        """The engine is gone."""
+        with self._change:
+            self._lost = why
+            self._change.notify_all()
+
+    def _position(self, task: int) -> int:
+        return task if self._sent is None else self._sent[task]
+
+    def _take(self, ranges: list[dict[str, int]], payload: bytes) -> None:
+        tasks = [task for run in ranges for task in range(run["start"], run["end"])]
+        data = head("array", len(tasks)) + payload
+        try:
+            values = self._codec.unpack(data)
+        except OneByOne:
+            values = list(Codec().each(data))
+        for task, value in zip(tasks, values):
+            if isinstance(value, Undecodable):
+                value = Unreadable(value.error)
+            self.outcomes.values[self._position(task)] = value
+
+
+class Unreadable:
+    """Stands for a value whose decoding raised an exception here."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def error_of(why: str, message: str) -> Exception:
+    """The exception for a job that was stopped."""
+    if why == "Checkpoint":
+        from ..checkpoint import CheckpointError
+
+        return CheckpointError(message)
+    kind: type[ManipleError] = FunctionError if why == "Input" else JobStopped
+    return kind(message)

@@ -1,0 +1,173 @@
+"""A connection to a coordinator: frames, the first words, and a thread that hears what it says.
+
+The messages are those of `shared/src/wire/client.rs`. It knows nothing of tasks or functions: what is said about a job
+goes to that job's `hear`, and when the connection is lost every job is told by `lost`.
+
+Invariants
+- Frames are written whole, by one thread at a time.
+- After `lost` a job hears nothing more over this connection.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import threading
+from collections import deque
+from typing import Any, Protocol
+
+import msgpack
+
+from .. import __version__
+from ..errors import EngineError
+
+VERSION = {"major": 1, "minor": 1}
+HEAD_LIMIT, PAYLOAD_LIMIT = 1 << 20, 64 << 20
+"""Bytes of a frame's two parts."""
+WELCOME_LIMIT = 30.0
+"""Seconds that a coordinator may take for its first word."""
+
+
+class Listener(Protocol):
+    """A job that is followed over a connection."""
+
+    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+        """The coordinator has said this; called by the thread of the connection, so it must not wait."""
+
+    def lost(self, why: str) -> None:
+        """The connection is gone."""
+
+
+class Connection:
+    """See the module. `stream` is a connected socket, which is closed with it."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream, self._writing, self._jobs = stream, threading.Lock(), dict[int, Listener]()
+        self._guard, self._why = threading.Lock(), ""
+        self._later: deque[Any] = deque()
+        stream.settimeout(WELCOME_LIMIT)
+        try:
+            self._write(self._hello(), b"")
+            welcome, _ = self._read()
+        except (OSError, ValueError, struct.error) as error:
+            stream.close()
+            raise EngineError(f"the engine does not answer ({error}); see what it wrote to standard error") from error
+        stream.settimeout(None)
+        if "Refused" in welcome:
+            stream.close()
+            raise EngineError(welcome["Refused"]["reason"])
+        self._beat = welcome["Accepted"]["lease_ms"] / 3e3
+        self._thread = threading.Thread(target=self._listen, name="maniple", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _hello() -> dict[str, Any]:
+        host = socket.gethostname()
+        return {"version": VERSION, "software": __version__, "host": host, "pid": os.getpid(), "role": "client"}
+
+    def say(self, message: Any, payload: bytes = b"") -> None:
+        """Send a message; that the connection is lost is heard by the jobs, and no error here."""
+        try:
+            self._write(message, payload)
+        except OSError:
+            self._shut()
+
+    def say_later(self, message: Any) -> None:
+        """Send a message when it suits, from anywhere: also from a finalizer, which may interrupt what holds a lock."""
+        self._later.append(message)
+
+    def follow(self, number: int, job: Listener) -> None:
+        """Have a job hear what is said about it."""
+        with self._guard:
+            if not self._why:
+                self._jobs[number] = job
+                return
+        job.lost(self._why)
+
+    def leave(self, number: int) -> None:
+        """A job hears nothing more."""
+        with self._guard:
+            self._jobs.pop(number, None)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said any more."""
+        return bool(self._why)
+
+    def close(self) -> None:
+        """Hang up, and wait until the thread has ended."""
+        self._shut()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def disown(self) -> None:
+        """In a process that was forked: the connection is the parent's, and so is its thread."""
+        self._stream.close()
+        self._why = "this process was forked from the one that runs the job"
+
+    def _shut(self) -> None:
+        try:
+            self._stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other end has hung up already
+
+    def _write(self, message: Any, payload: bytes) -> None:
+        head: bytes = msgpack.packb(message)
+        if len(head) > HEAD_LIMIT or len(payload) > PAYLOAD_LIMIT:
+            raise ValueError(f"a message of {len(head)} and {len(payload)} bytes is too long for a frame")
+        with self._writing:
+            self._stream.sendall(struct.pack("<II", len(head), len(payload)) + head)
+            if payload:
+                self._stream.sendall(payload)
+
+    def _read(self) -> tuple[Any, bytes]:
+        head, payload = struct.unpack("<II", self._take(8))
+        if head > HEAD_LIMIT or payload > PAYLOAD_LIMIT:
+            raise ValueError(f"a frame of {head} and {payload} bytes is too long")
+        return msgpack.unpackb(self._take(head), strict_map_key=False), self._take(payload)
+
+    def _take(self, size: int) -> bytes:
+        parts = bytearray(size)
+        view = memoryview(parts)
+        while view:
+            got = self._stream.recv_into(view)
+            if not got:
+                raise ConnectionResetError("it hung up")
+            view = view[got:]
+        return bytes(parts)
+
+    def _listen(self) -> None:
+        why = "it hung up"
+        try:
+            while True:
+                while not select.select([self._stream], [], [], self._beat)[0]:
+                    self.say("Heartbeat")
+                while self._later:
+                    self.say(self._later.popleft())
+                message, payload = self._read()
+                if isinstance(message, dict):
+                    ((name, fields),) = message.items()
+                    self._dispatch(name, fields, payload)
+        except (OSError, ValueError, struct.error) as error:
+            why = str(error) or why
+        with self._guard:
+            self._why, jobs = why, list(self._jobs.values())
+            self._jobs.clear()
+        self._stream.close()
+        for job in jobs:
+            job.lost(why)
+
+    def _dispatch(self, name: str, fields: Any, payload: bytes) -> None:
+        if name == "Note":
+            numbers = list(self._jobs)
+        elif isinstance(fields, dict):
+            numbers = [fields.get("job", 0)]
+        else:
+            numbers = [fields]
+        for number in numbers:
+            with self._guard:
+                job = self._jobs.get(number)
+            if job is not None:
+                job.hear(name, fields, payload)

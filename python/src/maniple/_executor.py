@@ -1,0 +1,470 @@
+"""``maniple.Executor``: a ``concurrent.futures.Executor`` whose processes may die without breaking it.
+
+Calls wait here until there is room for them in the engine, so that they can be cancelled; they travel in a job that
+stays open, and that is ended and followed by another before it has grown large.
+
+Invariants
+- A call is in the queue, in flight in one job, or has an outcome.
+- Futures are told of their outcome without any lock held.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pickle
+import secrets
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import Executor as Base
+from typing import Any, TypeVar
+
+import cloudpickle
+
+from . import _call
+from ._client.engine import ENGINES
+from ._client.function import describe
+from ._client.wire import PAYLOAD_LIMIT, Connection
+from ._map import cause_of, limits
+from .codec import Codec, OneByOne, Undecodable, head
+from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
+
+T = TypeVar("T")
+
+ROUND = 0.05
+"""Seconds of work that are in flight, so that a process never waits for the next call."""
+MOST = 4096
+"""Calls in flight at most."""
+JOB_CALLS, JOB_BYTES = 50_000, 256 << 20
+"""How large a job may grow: the engine keeps its calls until it ends."""
+
+cloudpickle.register_pickle_by_value(_call)
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that a call raised: its traceback in the process that made the call."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        """The traceback."""
+        return f'\n"""\n{self.text}"""'
+
+
+class Item:
+    """A call, and the future of its value."""
+
+    __slots__ = ("future", "name", "work")
+
+    def __init__(self, future: Future[Any], name: str, work: bytes) -> None:
+        self.future, self.name, self.work = future, name, work
+
+
+class Flight:
+    """A job that carries calls; `items` are those in flight, by their position in it."""
+
+    def __init__(self, executor: Executor, connection: Connection, spec: dict[str, Any]) -> None:
+        self.executor, self.connection = weakref.ref(executor), connection
+        self.number = secrets.randbits(64)
+        self.items: dict[int, Item] = {}
+        self.calls = self.bytes = 0
+        connection.follow(self.number, self)
+        connection.say({"Submit": spec | {"id": self.number}})
+
+    def send(self, items: list[Item], keys: list[bytes]) -> None:
+        """More calls."""
+        self.items.update(zip(itertools.count(self.calls), items))
+        self.calls += len(items)
+        self.bytes += sum(map(len, keys))
+        self.connection.say({"Tasks": {"job": self.number, "count": len(keys)}}, b"".join(keys))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another one has to follow."""
+        return self.calls >= JOB_CALLS or self.bytes >= JOB_BYTES
+
+    @property
+    def last_words(self) -> dict[str, Any]:
+        """There will be no more calls."""
+        return {"TasksEnd": {"job": self.number, "total": self.calls}}
+
+    def end(self) -> None:
+        """Have the job end with the calls that it has."""
+        self.connection.say(self.last_words)
+
+    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+        """Outcomes, and the end."""
+        executor = self.executor()
+        if executor is None:  # it was forgotten, with nothing left to do
+            if name == "Finished":
+                self.connection.leave(self.number)
+                ENGINES.release(self.connection)
+        elif name == "Results":
+            self.connection.say({"Taken": {"job": self.number, "bytes": len(payload)}})
+            tasks = [task for run in fields["values"] for task in range(run["start"], run["end"])]
+            data = head("array", len(tasks)) + payload
+            try:
+                answers = executor._codec.unpack(data)
+            except OneByOne:
+                answers = list(Codec().each(data))
+            executor._landed(self, list(zip(tasks, answers)))
+        elif name == "Failed":
+            executor._crashed(self, fields["task"], fields["failure"])
+        elif name == "Finished":
+            self.connection.leave(self.number)
+            executor._finished(self, fields["stopped"])
+
+    def lost(self, why: str) -> None:
+        """The engine is gone."""
+        executor = self.executor()
+        if executor is None:
+            ENGINES.release(self.connection)
+        else:
+            executor._lost(self, why)
+
+
+class Executor(Base):
+    """Runs calls in processes, and gives a future of each; a drop-in for ``ProcessPoolExecutor``.
+
+    A call whose process dies is tried again, and fails alone if it dies each time: the executor never breaks by it.
+    Functions and arguments may be lambdas, closures, or anything that cloudpickle takes.
+
+    Parameters
+    ----------
+    max_workers
+        How many calls run at a time. None: one per core.
+    initializer, initargs
+        Called once in each process, before its first call. If it raises, the executor is broken.
+    retries
+        How often a call is made again after its process died.
+    timeout
+        Seconds that one call may take.
+    memory
+        Bytes that the process of a call may take.
+
+    Examples
+    --------
+    >>> from maniple import Executor
+    >>> with Executor(2) as executor:
+    ...     print(executor.submit(pow, 2, 10).result())
+    1024
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        *,
+        initializer: Callable[..., Any] | None = None,
+        initargs: tuple[Any, ...] = (),
+        retries: int = 3,
+        timeout: float | None = None,
+        memory: int | None = None,
+    ) -> None:
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._processes = max_workers
+        self._spec = {
+            "work": {"Function": describe(_call.maker(initializer, initargs))},
+            "limits": limits(retries, 0, timeout, memory),
+            "checkpoint": None,
+            "batch_size": None,
+            "wants_results": True,
+            "wants_failures": True,
+            "detached": False,
+        }
+        self._codec = Codec()
+        self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._queue: deque[Item] = deque()
+        self._flight: Flight | None = None
+        self._flights: set[Flight] = set()
+        self._numbers = itertools.count()
+        self._broken: str | None = None
+        self._closed = False
+        self._deaths = 0
+        self._pid = os.getpid()
+        self._window = self._least = 2 * (max_workers or os.cpu_count() or 1)
+        self._mark, self._since = 0, time.monotonic()
+        _LIVE.add(self)
+
+    def __del__(self) -> None:
+        """Forgotten without a shutdown, and nothing is left to do."""
+        flight = getattr(self, "_flight", None)
+        if flight is not None:
+            flight.connection.say_later(flight.last_words)
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have a call made; see ``concurrent.futures.Executor.submit``."""
+        future: Future[T] = Future()
+        name = getattr(fn, "__qualname__", type(fn).__qualname__)
+        work, trouble = b"", None
+        try:
+            work = pickled((fn, args, kwargs))
+            if len(work) > PAYLOAD_LIMIT - 64:
+                raise FunctionError(
+                    f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {PAYLOAD_LIMIT >> 20} MiB can be sent"
+                )
+        except Exception as error:
+            trouble = error
+        with self._lock:
+            if self._broken is not None:
+                raise BrokenExecutor(self._broken)
+            if self._closed:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if self._pid != os.getpid():
+                raise RuntimeError("this executor belongs to the process that this one was forked from; make a new one")
+            if trouble is None:
+                self._queue.append(Item(future, name, work))
+                _BUSY.add(self)
+        if trouble is not None:
+            future.set_running_or_notify_cancel()
+            future.set_exception(trouble)
+        else:
+            self._pump()
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Call a function with the elements of iterables, in order; see ``concurrent.futures.Executor.map``."""
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        end = None if timeout is None else timeout + time.monotonic()
+        calls = zip(*iterables)
+        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
+        several = Several(fn)
+        futures = deque(self.submit(several, chunk) for chunk in itertools.islice(chunks, buffersize))
+
+        def results() -> Iterator[T]:
+            try:
+                while futures:
+                    first = futures.popleft()
+                    if buffersize is not None:
+                        futures.extend(self.submit(several, chunk) for chunk in itertools.islice(chunks, 1))
+                    try:
+                        yield from first.result(None if end is None else end - time.monotonic())
+                    finally:
+                        first.cancel()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        return results()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; see ``concurrent.futures.Executor.shutdown``."""
+        with self._lock:
+            self._closed = True
+            dropped = list(self._queue) if cancel_futures else []
+            if cancel_futures:
+                self._queue.clear()
+        for item in dropped:
+            item.future.cancel()
+            item.future.set_running_or_notify_cancel()
+        self._pump()
+        if wait and self._pid == os.getpid():
+            with self._idle:
+                self._idle.wait_for(lambda: not self._queue and not self._flights)
+        _LIVE.discard(self)
+
+    # What happens to calls: by whoever submits, and by the thread of the connection.
+
+    def _in_flight(self) -> int:
+        return sum(len(flight.items) for flight in self._flights)
+
+    def _pump(self) -> None:
+        """Send what there is room for; end the job when there will be nothing more."""
+        while True:
+            with self._lock:
+                if self._queue and self._broken is None and self._window > self._in_flight():
+                    try:
+                        self._send()
+                    except ManipleError as error:
+                        self._broken = str(error)
+                elif self._closed and not self._queue and self._flight is not None:
+                    self._flight.end()
+                    self._flight = None
+                broken = list(self._queue) if self._broken is not None else []
+                if broken:
+                    self._queue.clear()
+                    self._idle.notify_all()
+                more = bool(self._queue) and self._window > self._in_flight()
+            for item in broken:
+                if item.future.set_running_or_notify_cancel():
+                    item.future.set_exception(BrokenExecutor(self._broken))
+            if not more:
+                return
+
+    def _send(self) -> None:
+        flight = self._flight
+        if flight is not None and flight.is_full:
+            flight.end()
+            flight = None
+        if flight is None:
+            flight = Flight(self, ENGINES.take(self._processes), self._spec)
+            self._flights.add(flight)
+            self._flight = flight
+        room, size = self._window - self._in_flight(), 0
+        items: list[Item] = []
+        keys: list[bytes] = []
+        while self._queue and len(items) < room and size < 1 << 20:
+            item = self._queue.popleft()
+            if not item.future.set_running_or_notify_cancel():
+                continue
+            key = self._codec.pack([next(self._numbers), item.work])
+            items.append(item)
+            keys.append(key)
+            size += len(key)
+        if items:
+            flight.send(items, keys)
+
+    def _landed(self, flight: Flight, answers: list[tuple[int, Any]]) -> None:
+        with self._lock:
+            landed = [(flight.items.pop(task, None), answer) for task, answer in answers]
+            self._pace(len(landed))
+            self._deaths = 0
+        for item, answer in landed:
+            if item is not None:
+                self._tell(item.future, answer)
+        self._settle()
+
+    def _pace(self, landed: int) -> None:
+        """Calls that are in flight last for some time, however short they are."""
+        self._mark += landed
+        took = time.monotonic() - self._since
+        if took >= ROUND:
+            self._window = min(MOST, max(self._least, int(2 * self._mark * ROUND / took) + 1))
+            self._mark, self._since = 0, time.monotonic()
+        elif self._mark >= self._window:
+            self._window = min(MOST, 2 * self._window)
+            self._mark, self._since = 0, time.monotonic()
+
+    def _tell(self, future: Future[Any], answer: Any) -> None:
+        if isinstance(answer, Undecodable):
+            future.set_exception(answer.error)
+        elif answer[0] is True:
+            future.set_result(answer[1])
+        elif answer[0] is None:
+            with self._lock:
+                self._broken = f"the initializer raised:\n{answer[1]}"
+            future.set_exception(BrokenExecutor(self._broken))
+        else:
+            try:
+                error = pickle.loads(answer[1])
+            except Exception as trouble:
+                error = trouble
+            error.__cause__ = RemoteTraceback(answer[2])
+            future.set_exception(error)
+
+    def _crashed(self, flight: Flight, task: int, story: dict[str, Any]) -> None:
+        with self._lock:
+            item = flight.items.pop(task, None)
+        if item is not None:
+            item.future.set_exception(TaskFailed(Failure(item.name, cause_of(story["cause"]), story)))
+        self._settle()
+
+    def _finished(self, flight: Flight, stopped: dict[str, str] | None) -> None:
+        self._gone(flight, [])
+        if stopped is not None:
+            with self._lock:
+                self._broken = stopped["message"]
+            for item in list(flight.items.values()):
+                item.future.set_exception(BrokenExecutor(stopped["message"]))
+        self._settle()
+
+    def _lost(self, flight: Flight, why: str) -> None:
+        """The engine died; what was in flight is sent to the next one."""
+        with self._lock:
+            self._deaths += 1
+            if self._deaths > 5 and self._broken is None:
+                self._broken = str(EngineError(f"the engine died {self._deaths} times ({why})"))
+        self._gone(flight, [again(item) for item in flight.items.values()])
+        self._settle()
+
+    def _gone(self, flight: Flight, unmade: list[Item]) -> None:
+        with self._lock:
+            if flight in self._flights:
+                self._flights.discard(flight)
+                ENGINES.release(flight.connection)
+            if self._flight is flight:
+                self._flight = None
+            self._queue.extendleft(reversed(unmade))
+            self._idle.notify_all()
+
+    def _settle(self) -> None:
+        self._pump()
+        with self._idle:
+            if not self._queue and not self._in_flight():
+                _BUSY.discard(self)
+            self._idle.notify_all()
+
+
+class Running:
+    """Stands for the future of a call that is made again: it has been running, and cannot be cancelled any more."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self.set_result, self.set_exception, self.cancel = future.set_result, future.set_exception, future.cancel
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """It runs."""
+        return True
+
+
+def again(item: Item) -> Item:
+    """A call that is made again."""
+    return Item(Running(item.future), item.name, item.work)  # type: ignore[arg-type]
+
+
+class Several:
+    """A function, for a list of calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+        """The values, in order."""
+        return [self.function(*call) for call in calls]
+
+
+def pickled(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> bytes:
+    """A call as bytes: by pickle where all of it can be imported elsewhere, else by cloudpickle."""
+    function = getattr(work[0], "function", work[0])
+    if getattr(function, "__module__", "__main__") not in ("__main__", "__mp_main__"):
+        try:
+            data = pickle.dumps(work, protocol=5)
+            if b"__main__" not in data:
+                return data
+        except Exception:  # cloudpickle may do it, or says why not
+            pass
+    blob: bytes = cloudpickle.dumps(work, protocol=5)
+    return blob
+
+
+_LIVE: weakref.WeakSet[Executor] = weakref.WeakSet()
+_BUSY: set[Executor] = set()
+"""Those that have something left to do, also if nobody else remembers them."""
+
+
+def _at_exit() -> None:
+    """Calls that were submitted are made before the interpreter ends, as with any executor."""
+    for executor in list(_LIVE):
+        executor.shutdown()
+
+
+atexit.register(_at_exit)

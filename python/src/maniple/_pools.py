@@ -1,0 +1,269 @@
+"""``run_pools`` and its monitors, as the users of rust_pyfunc know them (`docs/from-rust-pyfunc.md`)."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._client.job import Outcomes, Progress
+from ._map import OnError, Shown, collected, run, shown, stories
+from .errors import JobFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Output = Literal["numpy", "list", "pandas", "polars", "arrow"]
+KEYS = ["date", "code"]
+
+
+@dataclass
+class ProgressMonitor:
+    """How far the job is that writes a checkpoint: a record in this process, no process and no thread of its own."""
+
+    backup_file: str
+    """The checkpoint, by the one name that it has."""
+    calls: int = 0
+    """How many calls have used this monitor."""
+    running: int = 0
+    """How many of them are running."""
+    progress: Progress | None = None
+    """What the last of them said."""
+    since: float = 0.0
+    """When the monitor began, seconds since 1970."""
+
+
+class Monitors:
+    """One monitor for each checkpoint, whatever name it is called by."""
+
+    def __init__(self) -> None:
+        self._lock, self._known = threading.Lock(), dict[str, ProgressMonitor]()
+
+    def take(self, path: str) -> ProgressMonitor:
+        """The monitor of a file, for one more call."""
+        name = path if "://" in path else os.path.realpath(path)
+        with self._lock:
+            for other in [name for name, held in self._known.items() if not held.running and not os.path.exists(name)]:
+                if "://" not in other:  # its file is gone
+                    del self._known[other]
+            monitor = self._known.setdefault(name, ProgressMonitor(name, since=time.time()))
+            monitor.calls += 1
+            monitor.running += 1
+            return monitor
+
+    def release(self, monitor: ProgressMonitor) -> None:
+        """A call has ended."""
+        with self._lock:
+            monitor.running -= 1
+
+    def all(self) -> list[ProgressMonitor]:
+        """All there are."""
+        with self._lock:
+            return list(self._known.values())
+
+    def clear(self) -> int:
+        """Forget those that no call uses; how many that were."""
+        with self._lock:
+            idle = [name for name, monitor in self._known.items() if not monitor.running]
+            for name in idle:
+                del self._known[name]
+            return len(idle)
+
+
+MONITORS = Monitors()
+
+
+def progress_monitors() -> list[ProgressMonitor]:
+    """The monitors there are: one for each checkpoint that ``run_pools`` was called with."""
+    return MONITORS.all()
+
+
+def cleanup_all_progress_monitors() -> int:
+    """End the monitors that no call uses any more.
+
+    Returns
+    -------
+    int
+        How many were ended.
+    """
+    return MONITORS.clear()
+
+
+def run_pools(
+    func: Callable[..., Any],
+    args: Iterable[Sequence[Any]],
+    go_class: None = None,
+    num_threads: int | None = None,
+    backup_file: str | Path | None = None,
+    backup_batch_size: int = 1000,
+    storage_format: str = "binary",
+    resume_from_backup: bool = False,
+    progress_callback: Callable[[int, int, int, float], Any] | None = None,
+    chunk_size: int | None = None,
+    *,
+    output: Output = "numpy",
+    on_error: OnError = "raise",
+    columns: Sequence[str] = (),
+    timeout: float | None = None,
+    retries: int = 3,
+    progress: bool | Shown | None = None,
+) -> Any:
+    """Compute ``func(date, code)`` for many pairs on all cores, with the parameters of rust_pyfunc's ``run_pools``.
+
+    Parameters
+    ----------
+    func
+        Called with the elements of each item; returns a list of numbers, or anything else.
+    args
+        Items such as ``[20240101, "000001"]``. Equal ones are computed once.
+    go_class
+        Only None: a function may refer to any object, and takes it along.
+    num_threads
+        How many processes; None: one per core.
+    backup_file
+        Checkpoint that keeps every row; see ``maniple.Checkpoint``. None: nothing is kept.
+    backup_batch_size
+        Accepted and not needed: what is done is on the disk within a second, whatever the number of rows.
+    storage_format
+        Only ``"binary"``.
+    resume_from_backup
+        True computes only what the file lacks; False begins a new file, and renames one that is there.
+    progress_callback
+        Called with (completed, total, remaining, seconds) several times a second.
+    chunk_size
+        Items that are handed over as a unit; None: learnt from how long they take.
+    output
+        ``"numpy"``: an array of objects, codes as text; ``"list"``: lists; or a frame of pandas, polars or pyarrow.
+    on_error
+        ``"raise"`` raises :class:`JobFailed` once all others are done; ``"skip"`` leaves failed items out; ``"nan"``
+        gives them a row of NaN.
+    columns
+        Names of what ``func`` returns, for frames and for readers of the checkpoint.
+    timeout, retries, progress
+        As in :func:`maniple.map`.
+
+    Returns
+    -------
+    array, list or frame
+        A row ``[date, code, *values]`` for each item, in the order of `args`, whether it was computed or known.
+
+    Raises
+    ------
+    JobFailed, FunctionError, CheckpointError, JobStopped, EngineError
+        As :func:`maniple.map`.
+    """
+    if go_class is not None:
+        raise ValueError("go_class is not supported: let the function refer to the object, it is sent along")
+    if storage_format != "binary":
+        raise ValueError(
+            f"storage_format={storage_format!r} is not supported: the file is a checkpoint of this package, which "
+            "maniple.Checkpoint reads and `maniple checkpoint export` turns into parquet, arrow, csv or jsonl"
+        )
+    if backup_file is None and resume_from_backup:
+        raise ValueError("resume_from_backup=True wants the file that it resumes from: backup_file=")
+    del backup_batch_size
+    show = shown(progress)
+    monitor = None if backup_file is None else MONITORS.take(os.fspath(backup_file))
+
+    def hear(now: Progress) -> None:
+        if monitor is not None:
+            monitor.progress = now
+        if show is not None:
+            show(now)
+        if progress_callback is not None:
+            progress_callback(now.finished, now.total, now.total - now.finished, now.elapsed)
+
+    try:
+        job = run(
+            func,
+            (list(item) for item in args),
+            checkpoint=backup_file,
+            existing="Resume" if resume_from_backup else "SetAside",
+            columns=list(columns),
+            key_columns=KEYS,
+            any_shape=False,
+            compress=False,
+            flush=1.0,
+            processes=num_threads,
+            retries=retries,
+            retry_errors=0,
+            timeout=timeout,
+            memory=None,
+            batch_size=chunk_size,
+            show=hear,
+        )
+    finally:
+        if monitor is not None:
+            MONITORS.release(monitor)
+    found = collected(job, backup_file)
+    failures = stories(job)
+    width = max((len(values_of(value)) for value in found.values()), default=len(columns))
+    missing = [float("nan")] * width if on_error == "nan" else None
+    rows = shaped(table(job, found, missing), width, list(columns), output)
+    if failures and on_error == "raise":
+        raise JobFailed(failures, rows, len(job.keys))
+    return rows
+
+
+def values_of(value: Any) -> list[Any]:
+    """What a function returned, as the values of a row."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return (
+        list(value.values())
+        if isinstance(value, dict)
+        else list(value)
+        if isinstance(value, (list, tuple))
+        else [value]
+    )
+
+
+def table(job: Outcomes, found: dict[int, Any], missing: list[Any] | None) -> list[list[Any]]:
+    """Rows in the order that was asked for; one that failed is `missing`, or is left out."""
+    from .codec import Codec
+
+    codec = Codec()
+    keys = [codec.unpack(key) for key in job.keys]
+    rows = []
+    for at in job.asked:
+        if at in found:
+            rows.append([*keys[at], *values_of(found[at])])
+        elif missing is not None:
+            rows.append([*keys[at], *missing])
+    return rows
+
+
+def shaped(rows: list[list[Any]], width: int, columns: list[str], output: Output) -> Any:
+    """Rows as what was asked for."""
+    if output == "list":
+        return rows
+    lens = {len(row) for row in rows}
+    if len(lens) > 1:
+        raise ValueError(f"rows of {min(lens)} to {max(lens)} fields make no table: ask for output='list'")
+    keys = max(lens, default=len(KEYS) + width) - width
+    if output == "numpy":
+        import numpy
+
+        array = numpy.empty((len(rows), keys + width), dtype=object)
+        for at, row in enumerate(rows):
+            array[at] = row
+        return array
+    names = [*(KEYS if keys == len(KEYS) else [f"key{at}" for at in range(keys)])]
+    names += columns or [f"c{at}" for at in range(width)]
+    parts = {name: [row[at] for row in rows] for at, name in enumerate(names)}
+    if output == "pandas":
+        import pandas  # type: ignore[import-untyped]
+
+        return pandas.DataFrame(parts)
+    if output == "polars":
+        import polars
+
+        return polars.DataFrame(parts)
+    if output == "arrow":
+        import pyarrow
+
+        return pyarrow.table(parts)
+    raise ValueError(f"output={output!r} is none of numpy, list, pandas, polars, arrow")

@@ -1,0 +1,104 @@
+"""What goes wrong when tasks are run, an exception each.
+
+Every one of them says in its text what is the matter and what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ManipleError(RuntimeError):
+    """The base of what this package raises when tasks are run."""
+
+
+class EngineError(ManipleError):
+    """There is no engine: the program `maniple` is missing, does not start, or died more often than it is restarted."""
+
+
+class FunctionError(ManipleError):
+    """The function cannot be sent to the processes that are to call it, or cannot be loaded there."""
+
+
+class JobStopped(ManipleError):
+    """The job ended before every task had an outcome; what was done is in its checkpoint, if it has one."""
+
+
+class Failure:
+    """A task that failed for good, with its story.
+
+    Attributes
+    ----------
+    task
+        The task, as it was given.
+    cause : str
+        What ended it, in a word or two: `ValueError`, `signal 11 (SIGSEGV)`, `timeout after 2 s`.
+    message, traceback : str
+        The text of the exception, and its traceback in the process that ran it; either may be empty.
+    stdout, stderr : str
+        The end of what that process had written.
+    host : str
+        Where it ran.
+    pid, attempt : int
+        The process, and how often the task was tried.
+    """
+
+    __slots__ = ("attempt", "cause", "host", "message", "pid", "stderr", "stdout", "task", "traceback")
+
+    def __init__(self, task: Any, cause: str, story: dict[str, Any]) -> None:
+        self.task, self.cause = task, cause
+        self.message: str = story["message"]
+        self.traceback: str = story["traceback"]
+        self.stdout: str = story["stdout"]
+        self.stderr: str = story["stderr"]
+        self.host: str = story["host"]
+        self.pid: int = story["pid"]
+        self.attempt: int = story["attempt"]
+
+    def __str__(self) -> str:
+        """One line: task, cause, message."""
+        text = f"{self.task!r}: {self.cause}"
+        first = next(iter(self.message.splitlines()), "")
+        return f"{text}: {first}" if first and first not in text else text
+
+    def __repr__(self) -> str:
+        """The same, as an object."""
+        return f"<Failure {self}>"
+
+
+class TaskFailed(ManipleError):
+    """One task has no value, since the process that ran it died, or it took too long or too much memory.
+
+    Attributes
+    ----------
+    failure : Failure
+        Its story.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure)
+
+
+class JobFailed(ManipleError):
+    """All tasks have an outcome, and some of them failed.
+
+    Attributes
+    ----------
+    failures : list of Failure
+        The failed tasks, in the order in which they were given.
+    results
+        What the call would have returned with ``on_error="skip"``.
+    """
+
+    def __init__(self, failures: list[Failure], results: Any, total: int) -> None:
+        self.failures, self.results, self.total = failures, results, total
+        super().__init__(failures, results, total)
+
+    def __str__(self) -> str:
+        """How many failed, and the first few of them."""
+        shown = "".join(f"\n  {failure}" for failure in self.failures[:3])
+        more = f"\n  and {len(self.failures) - 3:,} more" if len(self.failures) > 3 else ""
+        told = f"{len(self.failures):,} of {self.total:,} tasks failed:{shown}{more}"
+        trace = self.failures[0].traceback.rstrip() if self.failures else ""
+        return f"{told}\nThe first one's traceback:\n{trace}" if trace else told

@@ -1,0 +1,242 @@
+"""``maniple.Executor``: what concurrent.futures promises, and that a process which dies costs one call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, BrokenExecutor, Future, as_completed, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maniple import Executor, TaskFailed
+from maniple._client.engine import ENGINES
+
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with Executor(2) as made:
+        yield made
+
+
+def waits(fifo: str) -> None:
+    open(fifo).close()
+
+
+def raises(text: str) -> None:
+    raise LookupError(text)
+
+
+def test_calls_have_values(executor: Executor) -> None:
+    assert executor.submit(pow, 2, 10).result(PATIENCE) == 1024
+    assert executor.submit(dict, a=1, b=(2,)).result(PATIENCE) == {"a": 1, "b": (2,)}
+    assert executor.submit(dict, fn=1, self=2).result(PATIENCE) == {"fn": 1, "self": 2}
+
+
+def test_ten_thousand_closures(executor: Executor) -> None:
+    futures = [executor.submit(lambda at=at: (at, -at)) for at in range(10_000)]
+    assert [future.result(PATIENCE) for future in futures] == [(at, -at) for at in range(10_000)]
+
+
+def test_map_is_lazy_in_order_and_chunked(executor: Executor) -> None:
+    assert list(executor.map(pow, range(100), range(100))) == [at**at for at in range(100)]
+    assert list(executor.map(abs, range(-1000, 0), chunksize=77)) == list(range(1000, 0, -1))
+    drawn: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for at in range(100):
+            drawn.append(at)
+            yield at
+
+    found = executor.map(str, numbers(), buffersize=3)
+    assert len(drawn) == 3 and next(found) == "0" and len(drawn) == 4
+    assert list(found) == [str(at) for at in range(1, 100)]
+    with pytest.raises(ValueError, match="chunksize"):
+        executor.map(abs, [1], chunksize=0)
+    with pytest.raises(ValueError, match="buffersize"):
+        executor.map(abs, [1], buffersize=0)
+
+
+def test_map_raises_where_a_call_did(executor: Executor) -> None:
+    found = executor.map(divmod, [1, 1, 1], [1, 0, 1])
+    assert next(found) == (1, 0)
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+
+
+def test_map_has_a_timeout(executor: Executor, fifo: str) -> None:
+    with pytest.raises(TimeoutError):
+        list(executor.map(waits, [fifo], timeout=0.01))
+    open(fifo, "w").close()
+
+
+def test_exceptions_keep_their_type_and_their_traceback(executor: Executor) -> None:
+    error = executor.submit(raises, "lost").exception(PATIENCE)
+    assert type(error) is LookupError and error.args == ("lost",)
+    assert "in raises" in str(error.__cause__)
+
+    class Odd(Exception):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__(one + two)
+
+    with pytest.raises(RuntimeError, match="Odd: 3"):
+        executor.submit(lambda: (_ for _ in ()).throw(Odd(1, 2))).result(PATIENCE)
+
+
+def test_what_does_not_pickle_is_the_trouble_of_one_call(executor: Executor) -> None:
+    lock = threading.Lock()
+    with pytest.raises(TypeError, match="pickle"):
+        executor.submit(id, lock).result(PATIENCE)
+    with pytest.raises(TaskFailed, match="value cannot be kept"):
+        executor.submit(threading.Lock).result(PATIENCE)
+    assert executor.submit(abs, -1).result(PATIENCE) == 1
+
+
+def test_a_process_that_dies_costs_one_call() -> None:
+    with Executor(2, retries=1) as executor:
+        futures = [executor.submit(abs, -at) for at in range(50)]
+        dead = executor.submit(os._exit, 7)
+        futures += [executor.submit(abs, -at) for at in range(50, 100)]
+        with pytest.raises(TaskFailed, match="exit code 7") as failed:
+            dead.result(PATIENCE)
+        assert failed.value.failure.attempt == 2
+        assert [future.result(PATIENCE) for future in futures] == list(range(100))
+
+
+def test_a_call_that_takes_too_long_fails_alone(fifo: str) -> None:
+    with Executor(1, timeout=0.2) as executor:
+        late, soon = executor.submit(waits, fifo), executor.submit(abs, -1)
+        with pytest.raises(TaskFailed, match="timeout"):
+            late.result(PATIENCE)
+        assert soon.result(PATIENCE) == 1
+
+
+def test_pending_calls_can_be_cancelled(fifo: str) -> None:
+    with Executor(1) as executor:
+        running = executor.submit(waits, fifo)
+        others = [executor.submit(abs, -at) for at in range(100)]
+        assert others[-1].cancel() and others[-1].cancelled()
+        open(fifo, "w").close()
+        assert running.result(PATIENCE) is None
+        done, _ = wait(others, PATIENCE, ALL_COMPLETED)
+        assert len(done) == 100
+
+
+def test_shutdown_waits_or_cancels(fifo: str) -> None:
+    executor = Executor(1)
+    running = executor.submit(waits, fifo)
+    others = [executor.submit(abs, -at) for at in range(100)]
+    executor.shutdown(wait=False, cancel_futures=True)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(abs, 1)
+    assert others[-1].cancelled()
+    open(fifo, "w").close()
+    executor.shutdown()
+    assert running.done() and all(future.done() for future in others)
+
+
+def test_waiting_works_as_with_any_executor(executor: Executor, fifo: str) -> None:
+    futures = [executor.submit(abs, -at) for at in range(20)]
+    assert sorted(future.result() for future in as_completed(futures, PATIENCE)) == list(range(20))
+    late, bad = executor.submit(waits, fifo), executor.submit(raises, "x")
+    done, left = wait([late, bad], PATIENCE, FIRST_EXCEPTION)
+    assert (done, left) == ({bad}, {late})
+    open(fifo, "w").close()
+    heard: list[Any] = []
+    told = threading.Event()
+
+    def hear(future: Future[int]) -> None:
+        heard.append(future.result())
+        told.set()
+
+    executor.submit(abs, -7).add_done_callback(hear)
+    assert told.wait(PATIENCE) and heard == [7]
+
+    async def run() -> Any:
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*[loop.run_in_executor(executor, abs, -at) for at in range(5)])
+
+    assert asyncio.run(run()) == [0, 1, 2, 3, 4]
+
+
+def test_the_initializer_runs_once_a_process() -> None:
+    def begin(value: int) -> None:
+        sys.maniple_test = getattr(sys, "maniple_test", 0) + value  # type: ignore[attr-defined]
+
+    with Executor(2, initializer=begin, initargs=(5,)) as executor:
+        assert set(executor.map(lambda _: sys.maniple_test, range(100))) == {5}  # type: ignore[attr-defined]
+    with Executor(1, initializer=raises, initargs=("no",)) as executor:
+        with pytest.raises(BrokenExecutor, match="LookupError: no"):
+            executor.submit(abs, 1).result(PATIENCE)
+        with pytest.raises(BrokenExecutor, match="LookupError: no"):
+            executor.submit(abs, 1)
+
+
+def test_arguments_are_checked() -> None:
+    with pytest.raises(ValueError, match="max_workers"):
+        Executor(0)
+    with pytest.raises(TypeError, match="initializer"):
+        Executor(initializer=3)  # type: ignore[arg-type]
+
+
+def test_jobs_are_followed_by_others_before_they_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maniple._executor.JOB_CALLS", 10)
+    with Executor(2) as executor:
+        futures = [executor.submit(abs, -at) for at in range(100)]
+        assert [future.result(PATIENCE) for future in futures] == list(range(100))
+
+
+def test_the_death_of_the_engine_costs_no_call(tmp_path: Path) -> None:
+    gates = [str(tmp_path / name) for name in ("first", "second")]
+    for gate in gates:
+        os.mkfifo(gate)
+
+    def gated(mark: str) -> str:
+        begun = os.path.exists(mark)
+        open(mark, "w").close()
+        open(gates[begun]).read()
+        return mark
+
+    with Executor(1) as executor:
+        held = executor.submit(gated, str(tmp_path / "mark"))
+        others = [executor.submit(abs, -at) for at in range(50)]
+        with open(gates[0], "w"):
+            for pid in ENGINES.pids():
+                os.kill(pid, signal.SIGKILL)
+        open(gates[1], "w").close()
+        assert held.result(PATIENCE) == str(tmp_path / "mark")
+        assert [future.result(PATIENCE) for future in others] == list(range(50))
+
+
+def test_calls_are_made_before_the_interpreter_ends(tmp_path: Path) -> None:
+    text = "import maniple, pathlib\nmaniple.Executor(1).submit(pathlib.Path('made').touch)\n"
+    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, timeout=PATIENCE)
+    assert (tmp_path / "made").exists()
+
+
+def test_a_forgotten_executor_ends_its_job() -> None:
+    executor = Executor(1)
+    future = executor.submit(abs, -1)
+    assert future.result(PATIENCE) == 1
+    flight, ended = executor._flight, threading.Event()
+    assert flight is not None
+    hear = flight.hear
+
+    def listen(name: str, fields: Any, payload: bytes) -> None:
+        hear(name, fields, payload)
+        if name == "Finished":
+            ended.set()
+
+    flight.hear = listen  # type: ignore[method-assign]
+    del executor, future
+    with Executor(1) as other:  # whose talk wakes the thread of the connection
+        assert other.submit(abs, -2).result(PATIENCE) == 2
+    assert ended.wait(PATIENCE)

@@ -1,0 +1,273 @@
+"""``maniple.map`` with a real engine: values, failures, checkpoints, and the death of whoever takes part."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import maniple
+from maniple._client.engine import ENGINES
+
+PATIENCE = 60.0
+
+
+def gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([handle], [], [], PATIENCE)[0], f"process {pid} goes on"
+    os.close(handle)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    children = [int(child) for child in text.split()]
+    return children + [below for child in children for below in descendants(child)]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Any]:
+    """Starts Python with a program of its own, in a folder of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(text: str) -> subprocess.Popen[str]:
+        (tmp_path / "script.py").write_text("import os, sys, maniple\n" + textwrap.dedent(text))
+        command = [sys.executable, "script.py"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_values_come_in_the_order_of_the_tasks() -> None:
+    factor = 7
+    assert maniple.map(pow, [(2, 10), (3, 2)]) == [1024, 9]
+    assert maniple.map(lambda x: x * factor, range(1000)) == [x * factor for x in range(1000)]
+    assert maniple.map(dict, [{"a": 1}, {"b": 2}]) == [{"a": 1}, {"b": 2}]
+    assert maniple.map(str, iter([])) == []
+
+
+def test_a_value_is_what_was_returned() -> None:
+    values = [1, -1, 2**70, 1.5, math.inf, "é", b"\0", None, True, (1, [2]), {"a": (1,)}, {1, 2}, 3 + 4j]
+    found = maniple.map(lambda at: values[at], range(len(values)))
+    assert found == values and [type(value) for value in found or []] == [type(value) for value in values]
+
+
+def test_equal_tasks_are_computed_once(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+
+    def noted(x: int) -> int:
+        with open(log, "a") as file:
+            file.write(f"{x}\n")
+        return -x
+
+    assert maniple.map(noted, [3, 1, 3, 3, 2]) == [-3, -1, -3, -3, -2]
+    assert sorted(Path(log).read_text().split()) == ["1", "2", "3"]
+
+
+def picky(x: int) -> float:
+    if x == 3:
+        raise ValueError("three")
+    if x == 5:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return x / 2
+
+
+def test_failed_tasks_are_told_with_their_stories() -> None:
+    with pytest.raises(maniple.JobFailed, match=r"2 of 8 tasks failed(.|\n)*3: ValueError: three") as failed:
+        maniple.map(picky, range(8), retries=1)
+    assert failed.value.results == [0, 0.5, 1, 2, 3, 3.5]
+    three, five = failed.value.failures
+    assert (three.task, three.cause, three.message, three.attempt) == (3, "ValueError", "three", 1)
+    assert "picky" in three.traceback
+    assert (five.task, five.cause, five.attempt) == (5, "signal 11 (SIGSEGV)", 2)
+
+
+def test_failed_tasks_are_left_out_or_nan() -> None:
+    assert maniple.map(picky, [1, 3, 2], on_error="skip") == [0.5, 1]
+    found = maniple.map(picky, [1, 3, 2], on_error="nan")
+    assert found is not None and math.isnan(found[1]) and found[::2] == [0.5, 1]
+
+
+def test_with_a_checkpoint_only_what_is_missing_is_computed(tmp_path: Path) -> None:
+    path, log = tmp_path / "f.checkpoint", str(tmp_path / "log")
+
+    def row(day: int, code: str) -> list[float]:
+        with open(log, "a") as file:
+            file.write(f"{day}\n")
+        return [day / 4, len(code)]
+
+    tasks = [(day, f"{day:06}") for day in range(20)]
+    expected = [[day / 4, 6] for day in range(20)]
+    assert maniple.map(row, tasks[:15], checkpoint=path, columns=["a", "b"]) == expected[:15]
+    assert maniple.map(row, tasks[::-1], checkpoint=path) == expected[::-1]
+    assert sorted(map(int, Path(log).read_text().split())) == list(range(20))
+    assert maniple.map(row, tasks, checkpoint=path, collect=False) is None
+    assert maniple.Checkpoint(path).columns == ["a", "b"]
+    assert maniple.map(row, tasks[:1], checkpoint=path, fresh=True) == expected[:1]
+    assert len(maniple.Checkpoint(path)) == 1
+
+
+def test_the_checkpoint_of_another_function_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    maniple.map(abs, [1], checkpoint=path)
+    with pytest.raises(maniple.CheckpointError, match="builtins:abs"):
+        maniple.map(float, [1], checkpoint=path)
+    assert maniple.map(float, [1, 2], checkpoint=path, any_work=True) == [1, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: maniple.map(3, [1]), maniple.FunctionError, "a function is wanted, not 3"),  # type: ignore[arg-type]
+        (lambda: maniple.map(threading.Lock().__enter__, [1]), maniple.FunctionError, "does not pickle"),
+        (lambda: maniple.map(abs, [1, threading.Lock()]), maniple.FunctionError, "task number 1 cannot be sent"),
+        (lambda: maniple.map(abs, [1], processes=0), ValueError, "0 processes"),
+        (lambda: maniple.map(abs, [1], timeout=0), ValueError, "timeout=0"),
+        (lambda: maniple.map(abs, [1], retries=-1), ValueError, "retries=-1"),
+        (lambda: maniple.map(abs, [1], collect=False), ValueError, "checkpoint="),
+        (lambda: maniple.map(abs, [1], checkpoint="/nowhere/f"), maniple.ManipleError, "/nowhere"),
+    ],
+)
+def test_a_mistake_is_one_clear_exception(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+    assert maniple.map(abs, [-1]) == [1]
+
+
+def test_without_an_engine_it_is_said_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ENGINES.end()
+    monkeypatch.setenv("MANIPLE_BINARY", "/nowhere/maniple")
+    with pytest.raises(maniple.EngineError, match="/nowhere/maniple"):
+        maniple.map(abs, [-1])
+    monkeypatch.setenv("MANIPLE_BINARY", "/bin/false")
+    with pytest.raises(maniple.EngineError, match="does not answer"):
+        maniple.map(abs, [-1])
+
+
+def test_what_a_task_makes_of_an_exhausted_iterable_of_ours_is_raised() -> None:
+    def tasks() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        maniple.map(abs, tasks())
+    assert maniple.map(abs, [-2]) == [2]
+
+
+def test_progress_is_told() -> None:
+    seen: list[maniple.Progress] = []
+    maniple.map(abs, range(100), progress=seen.append)
+    assert (seen[-1].total, seen[-1].done, seen[-1].finished, seen[-1].complete) == (100, 100, 100, True)
+
+
+def test_repeated_calls_leave_no_process_behind() -> None:
+    maniple.map(abs, range(10), processes=2)
+    (engine,) = ENGINES.pids()
+    for _ in range(3):
+        maniple.map(abs, range(10), processes=2)
+    assert ENGINES.pids() == [engine]
+    maniple.map(abs, range(10), processes=1)
+    gone(engine)
+    below = descendants(ENGINES.pids()[0])
+    ENGINES.end()
+    for pid in below:
+        gone(pid)
+    assert [thread.name for thread in threading.enumerate()].count("maniple") == 0
+
+
+def test_two_threads_share_an_engine() -> None:
+    found: dict[int, Any] = {}
+    threads = [threading.Thread(target=lambda n=n: found.update({n: maniple.map(pow, [(n, 2)])})) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {n: [n * n] for n in range(8)} and len(ENGINES.pids()) == 1
+
+
+def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+
+    def slow(x: int) -> int:
+        with open(log, "a") as file:
+            file.write(f"{x}\n")
+        if x == 50 and not os.path.exists(f"{fifo}.open"):
+            open(fifo).read()  # until it is closed, or this process is killed
+        return -x
+
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(maniple.map(slow, range(100), processes=1)))
+    thread.start()
+    with open(fifo, "w"):
+        Path(f"{fifo}.open").touch()
+        (keeper,) = ENGINES.pids()
+        (engine,) = [pid for pid in descendants(keeper) if Path(f"/proc/{pid}/comm").read_text() == "maniple\n"]
+        os.kill(engine, signal.SIGKILL)
+        gone(keeper)
+    thread.join(PATIENCE)
+    assert found == [[-x for x in range(100)]]
+
+
+SLOW = """
+    def slow(x):
+        if x == 20:
+            open("gate").close()
+            import time
+            time.sleep(600)
+        return x
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_the_end_of_the_caller_is_the_end_of_all(script: Any, tmp_path: Path, number: signal.Signals) -> None:
+    os.mkfifo(tmp_path / "gate")
+    caller = script(SLOW + "    maniple.map(slow, range(100), processes=1, checkpoint='f', flush=0, batch_size=1)")
+    open(tmp_path / "gate", "w").close()
+    below = descendants(caller.pid)
+    assert len(below) >= 3
+    caller.send_signal(number)
+    _, stderr = caller.communicate(timeout=PATIENCE)
+    for pid in below:
+        gone(pid)
+    assert len(maniple.Checkpoint(tmp_path / "f")) == 20
+    if number == signal.SIGINT:
+        assert "KeyboardInterrupt" in stderr
+
+
+def test_a_forked_process_has_an_engine_of_its_own(script: Any) -> None:
+    caller = script(
+        """
+        from maniple._client.engine import ENGINES
+        print(maniple.map(abs, [-1]))
+        first = ENGINES.pids()
+        sys.stdout.flush()
+        if os.fork() == 0:
+            print(maniple.map(abs, [-2]), ENGINES.pids() != first)
+            sys.exit()
+        os.wait()
+        print(maniple.map(abs, [-3]), ENGINES.pids() == first)
+        """
+    )
+    stdout, stderr = caller.communicate(timeout=PATIENCE)
+    assert stdout.splitlines() == ["[1]", "[2] True", "[3] True"], stderr
