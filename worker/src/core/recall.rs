@@ -86,7 +86,7 @@ impl Core {
     fn take_back(&mut self, index: usize, from: u64, out: &mut Effects) {
         let idle = match &self.places[index].state {
             State::Child(child) if child.stop.is_some_and(|stop| stop.steal) => {
-                self.idle(child.job).count() as u32
+                self.takers(child.job, &self.waiting_jobs())
             }
             State::Child(_)
             | State::Empty
@@ -107,23 +107,24 @@ impl Core {
         }
     }
 
-    /// The idle children of a job.
-    fn idle(&self, job: JobId) -> impl Iterator<Item = &Child> {
-        self.places.iter().filter_map(move |place| match &place.state {
-            State::Child(child) if child.job == job && child.accepts() && child.runs.is_empty() => {
-                Some(child)
-            }
+    /// How many slots could take work of a job at once: its idle children, and those of jobs that have nothing to do.
+    fn takers(&self, job: JobId, waiting: &[JobId]) -> u32 {
+        let takes = |index: &usize| match &self.places[*index].state {
+            State::Child(child) if child.job == job => child.accepts() && child.runs.is_empty(),
             State::Child(_)
             | State::Empty
             | State::Starting(_)
             | State::Commands(_)
-            | State::Stopping { .. } => None,
-        })
+            | State::Stopping { .. } => self.is_spare(*index, waiting),
+        };
+        (0..self.places.len()).filter(takes).count() as u32
     }
 
     /// Takes work from a child that is busy with a long task, if another has nothing to do.
     pub(super) fn steal(&mut self, now: Instant, out: &mut Effects) {
-        let victims: Vec<usize> = (0..self.places.len()).filter(|index| self.can_spare(*index)).collect();
+        let waiting = self.waiting_jobs();
+        let can_spare = |index: &usize| self.can_spare(*index, &waiting);
+        let victims: Vec<usize> = (0..self.places.len()).filter(can_spare).collect();
         if victims.is_empty() || self.scarce {
             self.look_at = None;
             return;
@@ -152,12 +153,12 @@ impl Core {
         }
     }
 
-    /// Whether a child has tasks that it has not begun while another of its job is idle.
-    fn can_spare(&self, index: usize) -> bool {
+    /// Whether a child has tasks that it has not begun while another slot could.
+    fn can_spare(&self, index: usize, waiting: &[JobId]) -> bool {
         match &self.places[index].state {
             State::Child(child) => {
                 let is_free = child.stop.is_none() && child.doom.is_none() && !child.runs.is_empty();
-                is_free && child.stoppable_from() < child.next && self.idle(child.job).next().is_some()
+                is_free && child.stoppable_from() < child.next && self.takers(child.job, waiting) > 0
             }
             State::Empty | State::Starting(_) | State::Commands(_) | State::Stopping { .. } => false,
         }

@@ -107,7 +107,7 @@ impl Core {
     }
 
     /// The jobs with waiting tasks, in the order of the queue.
-    fn waiting_jobs(&self) -> Vec<JobId> {
+    pub(super) fn waiting_jobs(&self) -> Vec<JobId> {
         let mut jobs = Vec::new();
         for piece in &self.leases.queue {
             if !jobs.contains(&piece.job) {
@@ -164,7 +164,7 @@ impl Core {
     }
 
     /// Whether a slot's child is idle and will be for now.
-    fn is_spare(&self, index: usize, waiting: &[JobId]) -> bool {
+    pub(super) fn is_spare(&self, index: usize, waiting: &[JobId]) -> bool {
         match &self.places[index].state {
             State::Child(child) => {
                 let is_free = child.runs.is_empty() && !child.leaving && child.doom.is_none();

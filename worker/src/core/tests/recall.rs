@@ -115,6 +115,26 @@ fn an_idle_slot_takes_what_waits_behind_a_long_task() {
 }
 
 #[test]
+fn reproduces_a_task_that_waited_behind_a_long_one_beside_the_idle_process_of_another_job() {
+    let mut script = script(2);
+    script.job(function_job(1)).grant(1, 1, 0, 2).ready(0).ready(1).ran(0, 1, 2, &[]);
+    script.job(function_job(2)).grant(2, 2, 0, 1).exited(0, 0, "").ready(0).out.clear();
+    script.grant(3, 2, 1, 2).expect(&["run 0 b3 [1..2] from 2"]);
+    script
+        .sample(0, 1, 2, None)
+        .wake()
+        .sample(0, 1, 2, None)
+        .wake()
+        .expect(&["set stop 0 at 2"])
+        .wake()
+        .sample(0, 1, 2, None)
+        .expect(&["stop 1"])
+        .exited(1, 0, "")
+        .ready(1)
+        .expect(&["start 1 for job 2", "run 1 b3 [1..2] from 1"]);
+}
+
+#[test]
 fn short_tasks_are_not_taken_from_anybody() {
     let mut script = script(2);
     script.job(function_job(1)).grant(1, 1, 0, 100).ready(0).ready(1).out.clear();
