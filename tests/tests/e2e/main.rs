@@ -14,4 +14,5 @@ mod main_job;
 mod object_store;
 mod panics;
 mod poison;
+mod resume;
 mod two_machines;

@@ -1,4 +1,4 @@
-//! Functions over tasks: values bit for bit, resume by key, the same on one machine, a cluster, and a plain loop.
+//! Functions over tasks: values bit for bit, the same on one machine, a cluster, and a plain loop.
 
 use std::{path::Path, process::Command};
 
@@ -62,31 +62,6 @@ fn factors_are_the_same_bits_on_one_machine_on_a_cluster_and_in_a_plain_loop() {
     assert_eq!(expected.len(), tasks);
     assert_eq!(outcomes(&scratch.file("one.checkpoint")), expected);
     assert_eq!(outcomes(&scratch.file("two.checkpoint")), expected);
-}
-
-#[test]
-fn a_job_is_resumed_by_key() {
-    let scratch = Scratch::new();
-    scratch.write("f.py", "def f(n):\n    open('log', 'a').write(f'{n}\\n')\n    return n * 2\n");
-    scratch.numbers("tasks.jsonl", 0..50);
-    let run = |tasks: &str| {
-        let args = format!("run -j 2 f:f --tasks {tasks} --checkpoint c.checkpoint --json");
-        let summary = scratch.run(&args).expect_code(0).json();
-        (summary["done"].as_u64(), summary["skipped"].as_u64())
-    };
-    assert_eq!(run("tasks.jsonl"), (Some(50), Some(0)));
-    assert_eq!(run("tasks.jsonl"), (Some(0), Some(50)));
-    // Longer, shuffled, and with repeated tasks: only what is missing is computed.
-    let shuffled: String = (0..60).map(|n| format!("[{}]\n[{}]\n", (n * 7) % 60, (n * 11) % 60)).collect();
-    scratch.write("more.jsonl", shuffled);
-    assert_eq!(run("more.jsonl"), (Some(10), Some(50)));
-    let values = values_by_number(&outcomes(&scratch.file("c.checkpoint")));
-    assert_eq!(values.len(), 60);
-    assert!(values.iter().all(|(n, value)| value.as_u64() == Some(n * 2)));
-    let mut runs = scratch.lines("log");
-    runs.sort();
-    runs.dedup();
-    assert_eq!((runs.len(), scratch.lines("log").len()), (60, 60), "each task ran once");
 }
 
 #[test]
