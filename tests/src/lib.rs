@@ -4,7 +4,7 @@
 //! - [`program`]: a started process, waited for with a bound - [`outcomes`]: what a checkpoint holds
 //! - [`leftovers`]: processes that a test has left behind - [`wait`]: for what gives no notice
 //! - [`network`]: machines of their own - [`units`]: the command lines of the systemd units
-//! - [`s3`]: an object store - [`skip`]: saying what this machine cannot check
+//! - [`s3`]: an object store - [`strace`]: storage that fails - [`skip`]: saying what this machine cannot check
 //!
 //! Nothing here sleeps to wait for something to happen: it waits for the event, and fails with what was seen.
 
@@ -16,6 +16,7 @@ pub mod program;
 pub mod s3;
 pub mod scratch;
 pub mod skip;
+pub mod strace;
 pub mod units;
 pub mod wait;
 

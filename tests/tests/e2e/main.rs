@@ -15,4 +15,5 @@ mod object_store;
 mod panics;
 mod poison;
 mod resume;
+mod storage;
 mod two_machines;
