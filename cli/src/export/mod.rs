@@ -4,7 +4,7 @@
 //! what all rows have in common, from the heads alone where they tell it; [`table`] writes them. [`lines`] needs no
 //! common type, since each line of JSON stands for itself. [`row`] takes a row apart, [`cell`] says what one item is,
 //! [`frame`] reads chosen columns of a frame, [`array`] makes them Arrow's, [`choice`] names and chooses columns,
-//! [`filter`] chooses rows, [`sink`] and [`csv`] write, [`place`] is where to.
+//! [`filter`] chooses rows, [`sink`], [`parquet`] and [`csv`] write, [`place`] is where to.
 //!
 //! Invariants: memory is that of one frame and one row group; a value is written as what it is or not at all.
 
@@ -16,6 +16,7 @@ mod filter;
 mod frame;
 mod json;
 mod lines;
+mod parquet;
 mod place;
 mod row;
 mod sink;
