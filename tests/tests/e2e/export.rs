@@ -64,13 +64,84 @@ fn other_programs_read_the_same_values() {
         "date,code,c0,c1,c2,c3,c4\r\n20240102,000001,0.5,nan,1,,false\r\n20240102,000002,1.0,1.25,2,,true\r\n\
          20240102,000006,3.0,1.25,6,\"a,\"\"b\"\"\",true\r\n20240103,000001,0.5,nan,1,,false\r\n"
     );
-    scratch.write("readers.py", READERS);
+    read_by_others(&scratch, READERS, "exports in pandas, polars, DuckDB");
+}
+
+/// Values that are easily bent on the way: what a NaN carries, the sign of zero, integers that no float holds, codes.
+const EDGES: &str = r#"
+import struct
+def f(date, code):
+    n = int(code)
+    (payload,) = struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000000 + 77))
+    floats = [payload, -0.0, 5e-324, float("-inf"), 0.1 + 0.2]
+    integers = [2**53 + 1, None, -(2**63), 2**63 - 1, 0]
+    texts = ["", "000001", None, "nan", "\u80a1\U0001f4c8"]
+    flags = [True, None, False, True, None]
+    return [floats[n], None if n == 2 else floats[n], 2**53 + 1 + n, integers[n], texts[n], flags[n]]
+"#;
+const EDGES_READERS: &str = r#"
+import math, struct, sys
+try:
+    import duckdb, pandas, polars, pyarrow
+except ImportError as error:
+    sys.exit(f"missing {error.name}")
+from m import f
+names = ["date", "code", "c0", "c1", "c2", "c3", "c4", "c5"]
+rows = [[20240102, f"{n:06}", *f(20240102, f"{n:06}")] for n in range(5)]
+def exact(items):
+    """Types and bits: neither the sign of a zero nor what a NaN carries is passed over."""
+    return [(type(item), struct.pack("<d", item) if isinstance(item, float) else item) for item in items]
+def check(reader, columns, among=names):
+    for name, column in zip(among, columns, strict=True):
+        expected = [row[names.index(name)] for row in rows]
+        assert exact(column) == exact(expected), (reader, name, column, expected)
+def plain(column):
+    return [None if item is pandas.NA else item for item in column.tolist()]
+frame = pandas.read_parquet("out.parquet", dtype_backend="pyarrow")
+assert list(frame.columns) == names, frame
+check("pandas with Arrow's types", [plain(frame[name]) for name in names])
+# Its own types have no null for floats, and say so by NaN; without nulls a column is what it was.
+frame = pandas.read_parquet("out.parquet")
+assert list(frame.columns) == names, frame
+whole = ["date", "code", "c0", "c2"]
+check("pandas", [plain(frame[name]) for name in whole], whole)
+assert [str(frame[name].dtype) for name in ("date", "c0", "c2")] == ["int64", "float64", "int64"], frame.dtypes
+assert exact(frame["c1"].drop(2).tolist()) == exact([row[3] for row in rows if row[3] is not None]), frame
+assert math.isnan(frame["c1"][2]), frame
+assert [item if isinstance(item, str) else None for item in frame["c4"]] == [row[6] for row in rows], frame
+frame = pandas.read_parquet("out.parquet", dtype_backend="numpy_nullable")
+exacts = ["date", "code", "c2", "c3", "c4", "c5"]
+check("pandas with nulls of its own", [plain(frame[name]) for name in exacts], exacts)
+frame = polars.read_parquet("out.parquet")
+assert frame.columns == names, frame
+check("polars", [frame[name].to_list() for name in names])
+found = duckdb.sql("select * from 'out.parquet' order by code")
+assert found.columns == names, found
+check("DuckDB", map(list, zip(*found.fetchall())))
+"#;
+
+#[test]
+fn pandas_polars_and_duckdb_read_every_bit_of_a_parquet_file() {
+    let scratch = Scratch::new();
+    scratch.write("m.py", EDGES);
+    scratch.write(
+        "tasks.csv",
+        (0..5).fold("date,code\n".to_owned(), |text, n| text + &format!("20240102,{n:06}\n")),
+    );
+    scratch.run("run -j 1 m:f --tasks tasks.csv --text code --checkpoint c --quiet").expect_code(0);
+    scratch.run("checkpoint export --format parquet c out.parquet").expect_code(0);
+    read_by_others(&scratch, EDGES_READERS, "each bit of an export in pandas, polars, DuckDB");
+}
+
+/// Runs a script in the interpreter that may have these packages, or says that it has not.
+fn read_by_others(scratch: &Scratch, script: &str, what: &str) {
+    scratch.write("readers.py", script);
     let mut readers = Command::new(binary::python());
     scratch.prepare(readers.arg("readers.py"));
     let read = readers.output().expect("the interpreter starts");
     let said = String::from_utf8_lossy(&read.stderr);
     if said.starts_with("missing ") {
-        not_checked("exports in pandas, polars, DuckDB", said.trim());
+        not_checked(what, said.trim());
     } else {
         assert!(read.status.success(), "{said}");
     }
