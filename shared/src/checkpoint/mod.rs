@@ -53,8 +53,9 @@ pub use self::{
 /// The longest map, of a header or a frame, that is read.
 pub const HEAD_LIMIT: u32 = 16 << 20;
 
-/// The most bytes that a compressed blob, or the rows of columns, unpack to.
-pub const UNPACKED_LIMIT: u64 = 1 << 30;
+/// The most bytes that a compressed blob, the blobs of one half of a frame, or the rows of columns, unpack to. A fuzzer
+/// reaches a limit sooner that is lower, and with less memory.
+pub const UNPACKED_LIMIT: u64 = if cfg!(fuzzing) { 16 << 20 } else { 1 << 30 };
 
 /// Something that can be read at any place, like a file.
 pub trait ReadAt {

@@ -216,9 +216,18 @@ impl Span<'_> {
     }
 }
 
-/// Unpacks Zstandard frames, one after the other.
-#[derive(Default)]
-struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
+/// Unpacks Zstandard frames, one after the other, to no more than a limit altogether: a few kilobytes that claim a
+/// gigabyte may do so once, and not for each column.
+struct Unpacker {
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    left: u64,
+}
+
+impl Default for Unpacker {
+    fn default() -> Unpacker {
+        Unpacker { decompressor: None, left: UNPACKED_LIMIT }
+    }
+}
 
 impl Unpacker {
     /// What one frame holds, if it is of this length, or bounded where none is implied.
@@ -227,14 +236,15 @@ impl Unpacker {
         const BLOCK: (u64, u64) = (4, 128 << 10);
         let told = zstd::zstd_safe::get_frame_content_size(stored).ok()??;
         let whole = zstd::zstd_safe::find_frame_compressed_size(stored).ok()? == stored.len();
-        let possible = (stored.len() as u64 / BLOCK.0).saturating_mul(BLOCK.1).min(UNPACKED_LIMIT);
+        let possible = (stored.len() as u64 / BLOCK.0).saturating_mul(BLOCK.1).min(self.left);
         if !whole || told > possible || len.is_some_and(|len| len != told) {
             return None;
         }
-        if self.0.is_none() {
-            self.0 = zstd::bulk::Decompressor::new().ok();
+        self.left -= told;
+        if self.decompressor.is_none() {
+            self.decompressor = zstd::bulk::Decompressor::new().ok();
         }
-        let bytes = self.0.as_mut()?.decompress(stored, told as usize).ok()?;
+        let bytes = self.decompressor.as_mut()?.decompress(stored, told as usize).ok()?;
         (bytes.len() as u64 == told).then_some(bytes)
     }
 }
@@ -329,5 +339,13 @@ mod tests {
         bomb.extend([1, 0, 0]);
         assert_eq!(unpacker.unpack(&bomb, None), None);
         assert_eq!(unpacker.unpack(&bomb, Some(1 << 40)), None);
+    }
+
+    #[test]
+    fn reproduces_columns_that_unpack_to_a_gigabyte_each() {
+        let packed = zstd::bulk::compress(&[7; 4096], 1).expect("memory");
+        let mut unpacker = Unpacker { left: 3 * 4096 - 1, ..Unpacker::default() };
+        let unpacked = [(); 3].map(|()| unpacker.unpack(&packed, Some(4096)).is_some());
+        assert_eq!(unpacked, [true, true, false], "the columns of a frame share one limit");
     }
 }
