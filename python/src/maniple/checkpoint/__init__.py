@@ -97,7 +97,11 @@ class Checkpoint(Rows):
     @property
     def created(self) -> datetime:
         """When the file was begun, in UTC."""
-        return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=self._seen.header.get("created", 0))
+        told = self._seen.header["created"]
+        try:
+            return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=told)
+        except OverflowError as error:
+            raise CheckpointError(f"{self.path} says that it was begun {told} ms after 1970: no such date") from error
 
     @property
     def closed(self) -> bool:

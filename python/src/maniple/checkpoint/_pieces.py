@@ -87,8 +87,20 @@ class Names:
 
 def identity(key: Any) -> bytes:
     """The same for the same key, whose type matters: 1, 1.0 and True are different ones."""
-    told: bytes = msgpack.packb(key, default=lambda held: msgpack.ExtType(0, repr(held).encode()))
+    told: bytes = msgpack.packb(
+        key,
+        default=lambda held: msgpack.ExtType(0, repr(held).encode()),
+        unicode_errors="surrogateescape",  # as keys are read: the bytes of a text may be none of UTF-8
+    )
     return told
+
+
+def shown(key: Any) -> str:
+    """A key in the text of an error."""
+    try:
+        return repr(key)
+    except ValueError:  # Python does not write integers of thousands of digits
+        return "a key with a huge integer"
 
 
 def matching(pieces: Iterable[Piece], keys: Keys) -> Iterator[Piece]:

@@ -13,7 +13,7 @@ import numpy
 from . import _tables
 from ._columns import Array, as_array, joined
 from ._parts import Field, Lacking
-from ._pieces import KEYS, VALUES, Name, Names, Piece, identity, matching
+from ._pieces import KEYS, VALUES, Name, Names, Piece, identity, matching, shown
 from ._select import Condition, Keys
 from ._source import CheckpointError, Filler
 
@@ -288,7 +288,7 @@ class Rows:
             if odd:
                 key = piece.part(KEYS).rows(numpy.array([odd.row]))[0]
                 raise CheckpointError(
-                    f"rows have different columns: the value of {key!r} has {odd.width}, that of the first row "
+                    f"rows have different columns: the value of {shown(key)} has {odd.width}, that of the first row "
                     f"{len(names)}; read the columns that all have with column(), or choose rows with where()"
                 )
 
@@ -303,7 +303,9 @@ class Rows:
         names = self._names.of(side)
         known = ", ".join(names[:8]) + (", .." if len(names) > 8 else "")
         what, whose = ("key column", "the key") if side == KEYS else ("column", "the value of")
-        return CheckpointError(f"no {what} {lacking.asked!r}: {whose} {key!r} has {lacking.width}; known are {known}")
+        return CheckpointError(
+            f"no {what} {lacking.asked!r}: {whose} {shown(key)} has {lacking.width}; known are {known}"
+        )
 
     def _arrays(self, side: int, asked: Sequence[Name], rooms: Sequence[Array] = ()) -> list[Array]:
         """Columns of keys or values; they lie in `rooms`, if these are given and all is float64."""

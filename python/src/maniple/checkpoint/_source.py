@@ -140,6 +140,43 @@ class Frame:
         )
 
 
+def _unpacked(data: bytes) -> Any:
+    """A map of the file, which may have fields of a later version that hold anything; raises ValueError."""
+    try:
+        return msgpack.unpackb(data, strict_map_key=False)
+    except TypeError as error:  # a map within it has a map as key
+        raise ValueError from error
+
+
+def _header(told: Any) -> dict[str, Any]:
+    """The map of a header, if it is one; raises ValueError."""
+    if type(told) is not dict:
+        raise ValueError
+    journal = told.get("of"), told.get("end")
+    is_sound = (
+        all(type(told.get(name)) is str for name in ("identity", "software"))
+        and _is_number(told.get("created"))
+        and _is_id(told.get("id"))
+        and all(_are_texts(names) for names in (told.get("columns"), told.get("key_columns", [])))
+        and (journal == (None, None) or (_is_id(journal[0]) and _is_number(journal[1])))
+    )
+    if not is_sound:
+        raise ValueError
+    return told
+
+
+def _is_number(told: Any) -> bool:
+    return type(told) is int and told >= 0
+
+
+def _is_id(told: Any) -> bool:
+    return type(told) is bytes and len(told) == 16
+
+
+def _are_texts(told: Any) -> bool:
+    return type(told) is list and all(type(text) is str for text in told)
+
+
 class Source:
     """An open file whose header is sound."""
 
@@ -158,8 +195,8 @@ class Source:
         if major != 1:
             raise CheckpointError(f"{path} has format {major}.{minor}: a newer version of maniple reads it")
         try:
-            self.header: dict[str, Any] = dict(msgpack.unpackb(head[:length]))
-        except (ValueError, TypeError) as error:
+            self.header: dict[str, Any] = _header(_unpacked(head[:length]))
+        except ValueError as error:
             raise CheckpointError(f"the header of {path} is damaged") from error
         self.begin = START.size + len(head)
 
@@ -222,7 +259,7 @@ class Source:
         if crc32(packed, crc32(data[:36])) != crc:
             return None
         try:
-            head = msgpack.unpackb(packed[:length])
+            head = _unpacked(packed[:length])
         except ValueError:
             head = None
         return Frame(self, at, fixed, head if type(head) is dict else {})

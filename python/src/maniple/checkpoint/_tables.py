@@ -21,7 +21,22 @@ def _library(name: str) -> Any:
 
 def to_pandas(table: Mapping[str, Array]) -> Any:
     """A pandas.DataFrame that shares the columns."""
-    return _library("pandas").DataFrame(table, copy=False)
+    pandas = _library("pandas")
+    try:
+        return pandas.DataFrame(table, copy=False)
+    except UnicodeEncodeError:  # pandas keeps texts as Arrow's, which are all UTF-8; those that are not stay objects
+        columns = (pandas.Series(column, dtype=column.dtype, copy=False) for column in table.values())
+        frame = pandas.DataFrame(dict(enumerate(columns)), copy=False)
+        frame.columns = _labels(pandas, list(table), None)
+        return frame
+
+
+def _labels(pandas: Any, labels: Sequence[Any], name: str | None) -> Any:
+    """A pandas.Index, of objects where texts are none that Arrow can hold."""
+    try:
+        return pandas.Index(labels, name=name)
+    except UnicodeEncodeError:
+        return pandas.Index(labels, name=name, dtype=object)
 
 
 def to_polars(table: Mapping[str, Array]) -> Any:
@@ -81,8 +96,8 @@ def pivot(index: Sequence[Column], columns: Sequence[Column], labels: Sequence[s
     whole[flat] = values
     return pandas.DataFrame(
         whole.reshape(height, width),
-        index=pandas.Index(axes[0], name=labels[0]),
-        columns=pandas.Index(axes[1], name=labels[1]),
+        index=_labels(pandas, axes[0], labels[0]),
+        columns=_labels(pandas, axes[1], labels[1]),
     )
 
 

@@ -6,6 +6,7 @@ Invariant: what a blob holds is given back as what it was, or not at all.
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ import msgpack
 import numpy
 
 TUPLE, INTEGER, PICKLE, ARRAY, SERIES = 1, 2, 3, 4, 5
+NUMBERS = re.compile(r"[<>|=]?[biufc]\d{1,2}")
+"""The dtypes that an array may have; numpy takes more for one, and some of it for Python to parse."""
 OPTIONS = {"strict_map_key": False, "unicode_errors": "surrogateescape"}
 
 
@@ -65,7 +68,7 @@ class Decoder:
             return self._object(data) if self.unpickle else Pickled(data)
         try:
             return self._native(code, data)
-        except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
             return msgpack.ExtType(code, data)
 
     def _native(self, code: int, data: bytes) -> Any:
@@ -82,7 +85,7 @@ class Decoder:
             name, labels, values = held
             return importlib.import_module("pandas").Series(values, index=labels, name=name)
         dtype, shape, elements = held
-        if numpy.dtype(dtype).kind not in "biufc":
+        if type(dtype) is not str or not NUMBERS.fullmatch(dtype) or min(shape, default=0) < 0:
             raise Malformed
         return numpy.frombuffer(bytearray(elements), dtype).reshape(shape)
 

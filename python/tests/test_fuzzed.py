@@ -1,0 +1,101 @@
+"""What fuzzing has found: files whose checksums are right and whose contents nobody would write."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy
+import pytest
+from encoder import Encoder, pack, plain, write
+
+from maniple import Checkpoint, CheckpointError
+
+NOT_UTF8 = b"\xa2\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"created": "yesterday"},
+        {"created": -1},
+        {"created": True},
+        {"identity": 5},
+        {"columns": "ab"},
+        {"columns": ["a", 1]},
+        {"key_columns": [None]},
+        {"id": bytes(15)},
+        {"of": bytes(16)},
+        {"of": bytes(16), "end": "1"},
+        {"columns": None},
+    ],
+)
+def test_reproduces_a_header_whose_fields_are_something_else(tmp_path: Path, told: dict[str, Any]) -> None:
+    with Encoder(tmp_path / "f", **told):
+        pass
+    with pytest.raises(CheckpointError, match=r"the header of .* is damaged"):
+        Checkpoint(tmp_path / "f")
+
+
+def test_reproduces_a_date_that_does_not_exist(tmp_path: Path) -> None:
+    with Encoder(tmp_path / "f", created=(1 << 64) - 1):
+        pass
+    with pytest.raises(CheckpointError, match="no such date"):
+        print(Checkpoint(tmp_path / "f").created)
+
+
+def test_reproduces_a_later_field_that_holds_any_map(tmp_path: Path) -> None:
+    later = {1: {2.5: "a"}}
+    with Encoder(tmp_path / "f", later=later, created=0) as file:
+        file.rows({1: 0.5}, later=later)
+    found = Checkpoint(tmp_path / "f")
+    assert list(found) == [(1, 0.5)] and found.created == datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def test_reproduces_texts_that_are_no_utf8(tmp_path: Path) -> None:
+    with Encoder(tmp_path / "f") as file:
+        texts = plain([])
+        texts.blobs = [NOT_UTF8]
+        file.values(texts, texts, 1)
+        story = {"cause": "node-lost", "message": "", "traceback": "", "stdout": "", "stderr": ""}
+        file.failures({"a": story | {"host": "h", "pid": 1, "attempt": 1}})
+    found = Checkpoint(tmp_path / "f")
+    text = "\udcff\udcfe"
+    assert list(found) == [(text, text)] and found.get(text) == text
+    assert [key for key, _ in found.failures()] == ["a"]
+    table = found.to_pandas()
+    assert list(table.columns) == ["key0", "value"] and table.to_numpy().tolist() == [[text, text]]
+
+
+def test_reproduces_labels_that_are_no_utf8(tmp_path: Path) -> None:
+    with Encoder(tmp_path / "f") as file:
+        keys, values = plain([]), plain([0.5])
+        keys.blobs = [b"\x92\x01" + NOT_UTF8]
+        file.values(keys, values, 1)
+    table = Checkpoint(tmp_path / "f").pivot("date", "code", "value")
+    assert list(table.columns) == ["\udcff\udcfe"] and table.to_numpy().tolist() == [[0.5]]
+
+
+@pytest.mark.parametrize("dtype", ["(3,", "O", "<M8[s]", "f8,f8", "(" * 5000, 7, None, "<f99", ["<f8"]])
+def test_reproduces_a_dtype_that_is_a_program(tmp_path: Path, dtype: Any) -> None:
+    held = msgpack.ExtType(4, pack([dtype, [1], bytes(8)]))
+    with Encoder(tmp_path / "f") as file:
+        file.values(plain([1]), plain([held]), 1)
+    assert list(Checkpoint(tmp_path / "f")) == [(1, held)]
+
+
+@pytest.mark.parametrize("shape", [[1 << 63], [1 << 62, 4], [-5], [0] * 99, 1 << 70])
+def test_reproduces_an_impossible_shape_that_stays_what_it_is(tmp_path: Path, shape: Any) -> None:
+    held = msgpack.ExtType(4, pack(["<f8", shape, bytes(8)]))
+    with Encoder(tmp_path / "f") as file:
+        file.values(plain([1]), plain([held]), 1)
+    assert list(Checkpoint(tmp_path / "f")) == [(1, held)]
+
+
+def test_reproduces_an_error_about_a_key_of_thousands_of_digits(tmp_path: Path) -> None:
+    path = write(tmp_path / "f", {1 << 20_000: [1, 2]}, layout="plain")
+    with pytest.raises(CheckpointError, match="a key with a huge integer"):
+        Checkpoint(path).column(5)
+    assert numpy.array_equal(Checkpoint(path).column(1), [2])
