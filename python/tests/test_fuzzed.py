@@ -8,6 +8,7 @@ from typing import Any
 
 import msgpack
 import numpy
+import pandas  # type: ignore[import-untyped]
 import pytest
 from encoder import Encoder, pack, plain, write
 
@@ -95,7 +96,27 @@ def test_reproduces_an_impossible_shape_that_stays_what_it_is(tmp_path: Path, sh
 
 
 def test_reproduces_an_error_about_a_key_of_thousands_of_digits(tmp_path: Path) -> None:
-    path = write(tmp_path / "f", {1 << 20_000: [1, 2]}, layout="plain")
+    path = write(tmp_path / "f", {1 << 20_000: [1, 2]}, layout="msgpack")
     with pytest.raises(CheckpointError, match="a key with a huge integer"):
         Checkpoint(path).column(5)
     assert numpy.array_equal(Checkpoint(path).column(1), [2])
+    assert Checkpoint(path).get(1 << 20_000) == [1, 2]
+
+
+def test_reproduces_keys_that_hold_arrays(tmp_path: Path) -> None:
+    long = [numpy.arange(2000.0) + (numpy.arange(2000) == place) for place in (1000, 1001)]
+    series = pandas.Series([1.0, 2.0], index=["a", "b"])
+    keys = [{"a": long[0]}, {"a": long[1]}, {"a": series}]
+    with Encoder(tmp_path / "f") as file:
+        file.values(plain(keys), plain(range(3)), 3)
+    path = tmp_path / "f"
+    assert [Checkpoint(path).get(key) for key in keys] == [0, 1, 2]
+
+
+def test_reproduces_an_extension_of_messagepacks_own(tmp_path: Path) -> None:
+    with Encoder(tmp_path / "f") as file:
+        values = plain([])
+        values.blobs = [b"\xd4\xdd\x07"]
+        file.values(plain([1]), values, 1)
+    ((_, held),) = Checkpoint(tmp_path / "f")
+    assert type(held) is msgpack.ExtType and held == (-35, b"\x07")

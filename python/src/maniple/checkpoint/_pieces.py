@@ -6,7 +6,6 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Union
 
-import msgpack
 import numpy
 
 from ._columns import Array
@@ -83,16 +82,6 @@ class Names:
             return Field(names.index(asked) if asked in names else None, asked)
         place = operator.index(asked)
         return Field(place, names[place] if -len(names) <= place < len(names) else None)
-
-
-def identity(key: Any) -> bytes:
-    """The same for the same key, whose type matters: 1, 1.0 and True are different ones."""
-    told: bytes = msgpack.packb(
-        key,
-        default=lambda held: msgpack.ExtType(0, repr(held).encode()),
-        unicode_errors="surrogateescape",  # as keys are read: the bytes of a text may be none of UTF-8
-    )
-    return told
 
 
 def shown(key: Any) -> str:

@@ -13,9 +13,10 @@ import numpy
 from . import _tables
 from ._columns import Array, as_array, joined
 from ._parts import Field, Lacking
-from ._pieces import KEYS, VALUES, Name, Names, Piece, identity, matching, shown
+from ._pieces import KEYS, VALUES, Name, Names, Piece, matching, shown
 from ._select import Condition, Keys
 from ._source import CheckpointError, Filler
+from ._values import identity
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]

@@ -13,6 +13,7 @@ import numpy
 
 from ._columns import Array, Column, Text, Vocabulary
 from ._parts import Columns, Field, Part
+from ._values import identity
 
 
 def plain(value: Any) -> Any:
@@ -121,6 +122,13 @@ class _Fields:
         return numpy.asarray(found)
 
 
+def _is_same(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except ValueError:  # there is an array in them
+        return identity(one) == identity(other)
+
+
 class Keys:
     """Whole keys that are looked for: tuples (lists are meant as tuples), dicts and single values."""
 
@@ -136,7 +144,7 @@ class Keys:
                 known = set(self.keys)
                 return numpy.fromiter((row in known for row in rows), bool, len(rows))
             except TypeError:  # dicts among them
-                return numpy.fromiter((row in self.keys for row in rows), bool, len(rows))
+                return numpy.fromiter((any(_is_same(row, key) for key in self.keys) for row in rows), bool, len(rows))
         form = part.width if part.row in ("list", "tuple") else tuple(part.names)
         if form not in self.made:
             keys = self._of_form(form)

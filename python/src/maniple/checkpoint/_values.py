@@ -69,13 +69,13 @@ class Decoder:
         try:
             return self._native(code, data)
         except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
-            return msgpack.ExtType(code, data)
+            return _kept(code, data)
 
     def _native(self, code: int, data: bytes) -> Any:
         if code == INTEGER:
             return int.from_bytes(data, "little", signed=True)
         if code not in (TUPLE, ARRAY, SERIES):
-            return msgpack.ExtType(code, data)
+            return _kept(code, data)
         held = msgpack.unpackb(data, ext_hook=self.extension, **OPTIONS)
         if type(held) is not list:
             raise Malformed
@@ -101,6 +101,11 @@ class NotUnpickled(Exception):
     """An object is sound, and cannot be made here: mostly, its module is missing."""
 
 
+def _kept(code: int, data: bytes) -> Any:
+    """An extension that stays what it is; msgpack's own constructor refuses those below 0, which are MessagePack's."""
+    return tuple.__new__(msgpack.ExtType, (code, data))
+
+
 def count(blob: bytes) -> int:
     """How many values a blob holds, without making them; raises Malformed."""
     unpacker = msgpack.Unpacker(max_buffer_size=len(blob) + 1)
@@ -113,3 +118,24 @@ def count(blob: bytes) -> int:
     except (ValueError, msgpack.UnpackException) as error:
         raise Malformed from error
     return held
+
+
+def identity(key: Any) -> bytes:
+    """The same for the same key, whose type matters: 1, 1.0 and True are different ones."""
+    told: bytes = msgpack.packb(
+        key,
+        default=_told,
+        unicode_errors="surrogateescape",  # as keys are read: the bytes of a text may be none of UTF-8
+    )
+    return told
+
+
+def _told(held: Any) -> Any:
+    """What MessagePack has no form for; whole, which its text may not be."""
+    if type(held) is int:
+        return msgpack.ExtType(INTEGER, held.to_bytes(held.bit_length() // 8 + 1, "little", signed=True))
+    if type(held) is numpy.ndarray:
+        return msgpack.ExtType(ARRAY, identity([held.dtype.str, list(held.shape), held.tobytes()]))
+    if type(held).__name__ == "Series":
+        return msgpack.ExtType(SERIES, identity([held.name, list(held.index), held.to_numpy()]))
+    return msgpack.ExtType(0, repr(held).encode())
