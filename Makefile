@@ -5,7 +5,9 @@ BIN := target/release/maniple
 TOOLS := $(VENV)/.tools
 PACKAGE := $(VENV)/.package
 
-.PHONY: help build demo forget-skipped test test-rust test-python lint format bench soak clean
+FUZZ_SECONDS ?= 600
+
+.PHONY: help build demo forget-skipped test test-rust test-python lint format bench fuzz soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -30,16 +32,18 @@ demo: build ## compute eight factors of 20 stocks, go on from the checkpoint, ad
 
 lint: $(TOOLS) $(PACKAGE) ## formatting, clippy, ruff, mypy
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --features maniple/inject -- -D warnings
-	$(VENV)/bin/ruff format --check python examples bench tests
-	$(VENV)/bin/ruff check python examples bench tests
+	$(VENV)/bin/ruff format --check python examples bench fuzz tests
+	$(VENV)/bin/ruff check python examples bench fuzz tests
 	cd python && ../$(VENV)/bin/mypy
 	cd examples/factors && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
 	cd bench && MYPYPATH=../python/tests ../$(VENV)/bin/mypy --config-file ../python/pyproject.toml .
+	cd fuzz/python && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
 
 format: $(TOOLS) ## format everything
 	cargo fmt --all
-	$(VENV)/bin/ruff format python examples bench tests
+	$(VENV)/bin/ruff format python examples bench fuzz tests
 
 test: forget-skipped build test-rust test-python ## every test
 	@tests/skipped.sh
@@ -57,7 +61,10 @@ test-python: $(TOOLS) $(PACKAGE)
 bench: build ## Maniple and others side by side, as ratios
 	$(VENV)/bin/python bench/run.py
 
-soak: build ## the fault tests, twenty times in a row
+fuzz: build $(TOOLS) ## the fuzzers, for FUZZ_SECONDS (600) altogether; needs g++
+	fuzz/run.sh $(FUZZ_SECONDS) $(abspath $(VENV))/bin/python $(abspath $(BIN))
+
+soak: fuzz ## the fuzzers, then the fault tests, twenty times in a row
 	cargo build --workspace --bins --features maniple/inject
 	for round in $$(seq 20); do \
 	    echo "round $$round"; \
