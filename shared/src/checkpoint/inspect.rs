@@ -86,12 +86,14 @@ pub(super) fn inspect_within<S: ReadAt + ?Sized>(
     depth: Depth,
     visit: &mut dyn FnMut(Visit<'_>),
 ) -> io::Result<Inspection> {
-    let len = source.len()?.min(bounds.end);
+    let len = source.len()?;
     let header = read_header(source, len)?;
     let (start, tag) = match &header {
         Ok((header, start)) => (*start, Some(header.tag())),
         Err(_) => (0, None),
     };
+    // What bounds it came from another file, and may be nonsense.
+    let len = len.min(bounds.end).max(start);
     let mut inspection = Inspection {
         header: header.map(|(header, _)| header),
         totals: Totals::default(),

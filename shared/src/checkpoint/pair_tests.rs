@@ -172,6 +172,15 @@ fn what_is_wrong_with_a_journal_is_told() {
 }
 
 #[test]
+fn reproduces_a_journal_that_was_begun_within_the_header() {
+    let main = main_file();
+    let journal = Grown::new(JOURNAL, Some(JournalOf { of: MAIN, end: 10 })).values(&[4], None);
+    let (shown, found) = read(&main, Some(&journal));
+    assert_eq!((shown, found.main.header.is_ok()), (vec![4], true), "a sound header is not called damaged");
+    assert_eq!((found.main.end, found.main.len), (found.main.start, found.main.start));
+}
+
+#[test]
 fn a_journal_witnesses_the_checkpoint_that_it_was_begun_for() {
     let main = Grown::new(MAIN, None).values(&[1, 2], None).synced();
     let journal = Grown::journal(&main).values(&[4], None);
