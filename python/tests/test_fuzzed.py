@@ -120,3 +120,13 @@ def test_reproduces_an_extension_of_messagepacks_own(tmp_path: Path) -> None:
         file.values(plain([1]), values, 1)
     ((_, held),) = Checkpoint(tmp_path / "f")
     assert type(held) is msgpack.ExtType and held == (-35, b"\x07")
+
+
+@pytest.mark.parametrize("n", [1 << 32, (1 << 64) - 1, True, 0])
+def test_reproduces_a_number_of_rows_that_no_frame_has(tmp_path: Path, n: Any) -> None:
+    with Encoder(tmp_path / "f") as file:
+        file.frame("values", [pack(1), pack(2)], n=n, keys="msgpack", values="msgpack")
+        file.synced()
+        file.frame("note", optional=True)
+    with pytest.raises(CheckpointError, match="are damaged"):
+        len(Checkpoint(tmp_path / "f"))

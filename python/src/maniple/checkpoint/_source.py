@@ -88,7 +88,7 @@ class Frame:
     def n(self) -> int:
         """How many rows it has."""
         n = self.head.get("n")
-        return n if isinstance(n, int) and n > 0 else 0
+        return n if type(n) is int and 0 < n < 1 << 32 else 0
 
     @property
     def blobs(self) -> int:
