@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._client.job import Progress as Progress
     from ._executor import Executor as Executor
     from ._map import map as map
+    from ._pool import Pool as Pool
     from ._pools import ProgressMonitor as ProgressMonitor
     from ._pools import cleanup_all_progress_monitors as cleanup_all_progress_monitors
     from ._pools import progress_monitors as progress_monitors
@@ -34,6 +35,7 @@ HOMES = {
     "_client.job": ["Progress"],
     "_executor": ["Executor"],
     "_map": ["map"],
+    "_pool": ["Pool"],
     "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools"],
     "checkpoint": ["Checkpoint", "CheckpointError", "Pickled"],
     "errors": ["EngineError", "Failure", "FunctionError", "JobFailed", "JobStopped", "ManipleError", "TaskFailed"],

@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 ROUND = 0.05
 """Seconds of work that are in flight, so that a process never waits for the next call."""
+GATHERED = 256
+"""Calls that are sent on even so."""
 MOST = 4096
 """Calls in flight at most."""
 JOB_CALLS, JOB_BYTES = 50_000, 256 << 20
@@ -172,6 +174,8 @@ class Executor(Base):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._processes = max_workers
+        self.workers = max_workers or os.cpu_count() or 1
+        """How many calls run at a time."""
         self._spec = {
             "work": {"Function": describe(_call.maker(initializer, initargs))},
             "limits": limits(retries, 0, timeout, memory),
@@ -192,7 +196,7 @@ class Executor(Base):
         self._closed = False
         self._deaths = 0
         self._pid = os.getpid()
-        self._window = self._least = 2 * (max_workers or os.cpu_count() or 1)
+        self._window = self._least = 2 * self.workers
         self._mark, self._since = 0, time.monotonic()
         _LIVE.add(self)
 
@@ -206,7 +210,7 @@ class Executor(Base):
         """Have a call made; see ``concurrent.futures.Executor.submit``."""
         future: Future[T] = Future()
         name = getattr(fn, "__qualname__", type(fn).__qualname__)
-        work, trouble = b"", None
+        work, trouble, is_due = b"", None, False
         try:
             work = pickled((fn, args, kwargs))
             if len(work) > PAYLOAD_LIMIT - 64:
@@ -225,10 +229,12 @@ class Executor(Base):
             if trouble is None:
                 self._queue.append(Item(future, name, work))
                 _BUSY.add(self)
+                # While every process has enough to do, calls gather: what comes back sends them on together.
+                is_due = self._in_flight() < self._least or len(self._queue) >= GATHERED
         if trouble is not None:
             future.set_running_or_notify_cancel()
             future.set_exception(trouble)
-        else:
+        elif is_due:
             self._pump()
         return future
 
@@ -282,6 +288,16 @@ class Executor(Base):
             with self._idle:
                 self._idle.wait_for(lambda: not self._queue and not self._flights)
         _LIVE.discard(self)
+
+    def kill(self) -> None:
+        """Take no more calls, end those that run, and cancel all others; their futures say so."""
+        with self._lock:
+            self._closed = True
+            self._broken = self._broken or "the executor was told to end at once"
+            flights = list(self._flights)
+        self._pump()
+        for flight in flights:
+            flight.connection.say({"Cancel": {"job": flight.number, "now": True}})
 
     # What happens to calls: by whoever submits, and by the thread of the connection.
 
