@@ -31,7 +31,7 @@ def test_the_examples_print_what_they_say(
         file.close(failed=1)
     examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(examples) >= 10
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"__name__": "__main__"}
     for example in examples:
         exec(example, scope)
         said = "".join(f"{line[2:]}\n" for line in example.splitlines() if line.startswith("# "))

@@ -188,7 +188,7 @@ def test_arguments_are_checked() -> None:
 
 
 def test_jobs_are_followed_by_others_before_they_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maniple._executor.JOB_CALLS", 10)
+    monkeypatch.setattr("maniple._flight.JOB_CALLS", 10)
     with Executor(2) as executor:
         futures = [executor.submit(abs, -at) for at in range(100)]
         assert [future.result(PATIENCE) for future in futures] == list(range(100))

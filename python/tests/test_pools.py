@@ -143,3 +143,16 @@ def test_arrays_and_single_values_are_rows_too() -> None:
     found = rust_pyfunc.run_pools(lambda date, code: numpy.arange(2.0), ARGS[:1], num_threads=2, output="list")
     assert found == [[20240101, "000000", 0.0, 1.0]]
     assert rust_pyfunc.run_pools(lambda date, code: 7, ARGS[:1], num_threads=2, output="list")[0][2:] == [7]
+
+
+def test_the_queue_takes_its_parameters_and_refuses_others_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    assert rust_pyfunc.run_pools_queue(row, ARGS, 2, path, 3, update_mode=True).tolist() == expected(ARGS)
+    assert rust_pyfunc.run_pools_queue(row, ARGS, 2, str(path), 3, return_results=False) is None
+    with pytest.raises(ValueError, match="dynamic_njobs=True is not supported"):
+        rust_pyfunc.run_pools_queue(row, ARGS, 2, path, 3, dynamic_njobs=True)
+
+
+def test_a_row_of_another_length_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(JobFailed, match="2 of 2 tasks failed"):
+        rust_pyfunc.run_pools_queue(row, ARGS[:2], 2, tmp_path / "f", 4)

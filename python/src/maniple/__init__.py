@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._pools import cleanup_all_progress_monitors as cleanup_all_progress_monitors
     from ._pools import progress_monitors as progress_monitors
     from ._pools import run_pools as run_pools
+    from ._pools import run_pools_queue as run_pools_queue
     from .checkpoint import Checkpoint as Checkpoint
     from .checkpoint import CheckpointError as CheckpointError
     from .checkpoint import Pickled as Pickled
@@ -36,7 +37,7 @@ HOMES = {
     "_executor": ["Executor"],
     "_map": ["map"],
     "_pool": ["Pool"],
-    "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools"],
+    "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools", "run_pools_queue"],
     "checkpoint": ["Checkpoint", "CheckpointError", "Pickled"],
     "errors": ["EngineError", "Failure", "FunctionError", "JobFailed", "JobStopped", "ManipleError", "TaskFailed"],
 }

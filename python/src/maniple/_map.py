@@ -139,7 +139,7 @@ def map(
         existing="SetAside" if fresh else "ResumeAnyWork" if any_work else "Resume",
         columns=list(columns),
         key_columns=list(key_columns),
-        any_shape=any_shape,
+        shape="Any" if any_shape else "Open",
         compress=compress,
         flush=flush,
         processes=processes,
@@ -170,7 +170,7 @@ def run(
     existing: str,
     columns: list[str],
     key_columns: list[str],
-    any_shape: bool,
+    shape: str | dict[str, Any],
     compress: bool,
     flush: float,
     processes: int | None,
@@ -194,7 +194,7 @@ def run(
             "columns": columns,
             "key_columns": key_columns,
             "compress": "Zstd" if compress else "None",
-            "shape": "Any" if any_shape else "Open",
+            "shape": shape,
         }
     spec = {
         "work": {"Function": describe(func)},

@@ -165,7 +165,116 @@ def run_pools(
     if backup_file is None and resume_from_backup:
         raise ValueError("resume_from_backup=True wants the file that it resumes from: backup_file=")
     del backup_batch_size
-    show = shown(progress)
+    return _rows(
+        func,
+        args,
+        backup_file,
+        existing="Resume" if resume_from_backup else "SetAside",
+        columns=list(columns),
+        shape="Open",
+        processes=num_threads,
+        retries=retries,
+        timeout=timeout,
+        batch_size=chunk_size,
+        show=shown(progress),
+        progress_callback=progress_callback,
+        output=output,
+        on_error=on_error,
+    )
+
+
+def run_pools_queue(
+    python_function: Callable[..., Any],
+    args: Iterable[Sequence[Any]],
+    n_jobs: int,
+    backup_file: str | Path,
+    expected_result_length: int,
+    restart_interval: int | None = None,
+    update_mode: bool | None = None,
+    return_results: bool | None = None,
+    task_timeout: float | None = None,
+    health_check_interval: float | None = None,
+    debug_monitor: bool | None = None,
+    backup_batch_size: int | None = None,
+    debug_log: bool | None = None,
+    progress_log: bool | None = None,
+    dynamic_njobs: bool | None = None,
+    *,
+    output: Output = "numpy",
+    on_error: OnError = "raise",
+    progress: bool | Shown | None = None,
+) -> Any:
+    """Like :func:`run_pools` with resume, by the parameters of rust_pyfunc's ``run_pools_queue``.
+
+    Parameters
+    ----------
+    python_function, args, n_jobs, backup_file
+        As `func`, `args`, `num_threads`, `backup_file` of :func:`run_pools`.
+    expected_result_length
+        How many values a row has; an item whose row has more or fewer has failed.
+    return_results
+        False leaves the rows in the file, and returns None.
+    task_timeout
+        Seconds that one item may take; None: 120.
+    restart_interval, update_mode, health_check_interval, backup_batch_size
+        Accepted and not needed: processes are watched all the time and replaced when they die, only what was asked for
+        is returned, and what is done is on the disk within a second.
+    debug_monitor, debug_log, progress_log, dynamic_njobs
+        Only False.
+    output, on_error, progress
+        As in :func:`run_pools`.
+
+    Returns
+    -------
+    array, list, frame or None
+        As :func:`run_pools`. There is no column of time stamps, and codes are text.
+    """
+    del restart_interval, update_mode, health_check_interval, backup_batch_size
+    instead = {
+        "debug_monitor": "set the environment variable MANIPLE_LOG=info",
+        "debug_log": "set the environment variable MANIPLE_LOG=info",
+        "progress_log": "give progress= a function",
+        "dynamic_njobs": "interrupt the call, and repeat it with another n_jobs: it goes on where it stopped",
+    }
+    asked = zip(instead, (debug_monitor, debug_log, progress_log, dynamic_njobs))
+    for name in [name for name, value in asked if value]:
+        raise ValueError(f"{name}=True is not supported: {instead[name]}")
+    return _rows(
+        python_function,
+        args,
+        backup_file,
+        existing="Resume",
+        columns=[],
+        shape={"Width": expected_result_length},
+        processes=n_jobs,
+        retries=3,
+        timeout=120.0 if task_timeout is None else task_timeout,
+        batch_size=None,
+        show=shown(progress),
+        progress_callback=None,
+        output=None if return_results is False else output,
+        on_error=on_error,
+    )
+
+
+def _rows(
+    func: Callable[..., Any],
+    args: Iterable[Sequence[Any]],
+    backup_file: str | Path | None,
+    *,
+    existing: str,
+    columns: list[str],
+    shape: str | dict[str, Any],
+    processes: int | None,
+    retries: int,
+    timeout: float | None,
+    batch_size: int | None,
+    show: Shown | None,
+    progress_callback: Callable[[int, int, int, float], Any] | None,
+    output: Output | None,
+    on_error: OnError,
+) -> Any:
+    """What both calls do; without an output the rows stay in the file."""
     monitor = None if backup_file is None else MONITORS.take(os.fspath(backup_file))
 
     def hear(now: Progress) -> None:
@@ -181,28 +290,29 @@ def run_pools(
             func,
             (list(item) for item in args),
             checkpoint=backup_file,
-            existing="Resume" if resume_from_backup else "SetAside",
-            columns=list(columns),
+            existing=existing,
+            columns=columns,
             key_columns=KEYS,
-            any_shape=False,
+            shape=shape,
             compress=False,
             flush=1.0,
-            processes=num_threads,
+            processes=processes,
             retries=retries,
             retry_errors=0,
             timeout=timeout,
             memory=None,
-            batch_size=chunk_size,
+            batch_size=batch_size,
             show=hear,
         )
     finally:
         if monitor is not None:
             MONITORS.release(monitor)
-    found = collected(job, backup_file)
-    failures = stories(job)
-    width = max((len(values_of(value)) for value in found.values()), default=len(columns))
-    missing = [float("nan")] * width if on_error == "nan" else None
-    rows = shaped(table(job, found, missing), width, list(columns), output)
+    failures, rows = stories(job), None
+    if output is not None:
+        found = collected(job, backup_file)
+        width = max((len(values_of(value)) for value in found.values()), default=len(columns))
+        missing = [float("nan")] * width if on_error == "nan" else None
+        rows = shaped(table(job, found, missing), width, columns, output)
     if failures and on_error == "raise":
         raise JobFailed(failures, rows, len(job.keys))
     return rows

@@ -1,0 +1,151 @@
+"""Calls on their way to the processes of an executor: how they are packed, and the job that carries them.
+
+It does not know which calls go when; an executor does (`_executor`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import secrets
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from ._client.engine import ENGINES
+from ._client.wire import Connection
+from .codec import Codec, OneByOne, head
+
+if TYPE_CHECKING:
+    from ._executor import Executor
+
+JOB_CALLS, JOB_BYTES = 50_000, 256 << 20
+"""How large a job may grow: the engine keeps its calls until it ends."""
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that a call raised: its traceback in the process that made the call."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        """The traceback."""
+        return f'\n"""\n{self.text}"""'
+
+
+class Item:
+    """A call, and the future of its value."""
+
+    __slots__ = ("future", "name", "work")
+
+    def __init__(self, future: Future[Any], name: str, work: bytes) -> None:
+        self.future, self.name, self.work = future, name, work
+
+
+class Flight:
+    """A job that carries calls; `items` are those in flight, by their position in it."""
+
+    def __init__(self, executor: Executor, connection: Connection, spec: dict[str, Any]) -> None:
+        self.executor, self.connection = weakref.ref(executor), connection
+        self.number = secrets.randbits(64)
+        self.items: dict[int, Item] = {}
+        self.calls = self.bytes = 0
+        connection.follow(self.number, self)
+        connection.say({"Submit": spec | {"id": self.number}})
+
+    def send(self, items: list[Item], keys: list[bytes]) -> None:
+        """More calls."""
+        self.items.update(zip(itertools.count(self.calls), items))
+        self.calls += len(items)
+        self.bytes += sum(map(len, keys))
+        self.connection.say({"Tasks": {"job": self.number, "count": len(keys)}}, b"".join(keys))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another one has to follow."""
+        return self.calls >= JOB_CALLS or self.bytes >= JOB_BYTES
+
+    @property
+    def last_words(self) -> dict[str, Any]:
+        """There will be no more calls."""
+        return {"TasksEnd": {"job": self.number, "total": self.calls}}
+
+    def end(self) -> None:
+        """Have the job end with the calls that it has."""
+        self.connection.say(self.last_words)
+
+    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+        """Outcomes, and the end."""
+        executor = self.executor()
+        if executor is None:  # it was forgotten, with nothing left to do
+            if name == "Finished":
+                self.connection.leave(self.number)
+                ENGINES.release(self.connection)
+        elif name == "Results":
+            self.connection.say({"Taken": {"job": self.number, "bytes": len(payload)}})
+            tasks = [task for run in fields["values"] for task in range(run["start"], run["end"])]
+            data = head("array", len(tasks)) + payload
+            try:
+                answers = executor._codec.unpack(data)
+            except OneByOne:
+                answers = list(Codec().each(data))
+            executor._landed(self, list(zip(tasks, answers)))
+        elif name == "Failed":
+            executor._crashed(self, fields["task"], fields["failure"])
+        elif name == "Finished":
+            self.connection.leave(self.number)
+            executor._finished(self, fields["stopped"])
+
+    def lost(self, why: str) -> None:
+        """The engine is gone."""
+        executor = self.executor()
+        if executor is None:
+            ENGINES.release(self.connection)
+        else:
+            executor._lost(self, why)
+
+
+class Running:
+    """Stands for the future of a call that is made again: it has been running, and cannot be cancelled any more."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self.set_result, self.set_exception, self.cancel = future.set_result, future.set_exception, future.cancel
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """It runs."""
+        return True
+
+
+def again(item: Item) -> Item:
+    """A call that is made again."""
+    return Item(Running(item.future), item.name, item.work)  # type: ignore[arg-type]
+
+
+class Several:
+    """A function, for a list of calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+        """The values, in order."""
+        return [self.function(*call) for call in calls]
+
+
+def pickled(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> bytes:
+    """A call as bytes: by pickle where all of it can be imported elsewhere, else by cloudpickle."""
+    function = getattr(work[0], "function", work[0])
+    if getattr(function, "__module__", "__main__") not in ("__main__", "__mp_main__"):
+        try:
+            data = pickle.dumps(work, protocol=5)
+            if b"__main__" not in data:
+                return data
+        except Exception:  # cloudpickle may do it, or says why not
+            pass
+    blob: bytes = cloudpickle.dumps(work, protocol=5)
+    return blob
