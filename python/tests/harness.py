@@ -10,12 +10,14 @@ import contextlib
 import mmap
 import os
 import queue
+import select
 import socket
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +30,24 @@ PYTHON = os.environ.get("MANIPLE_TEST_PYTHON", sys.executable)
 NO_BOUND = 2**64 - 1
 HANG = 120.0
 PLAIN = "import sys; sys.modules['msgpack'] = None; "
+
+
+def gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([handle], [], [], HANG)[0], f"process {pid} goes on"
+    os.close(handle)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what gives no notice."""
+    end = time.monotonic() + HANG
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def plain_codec() -> Codec:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import gone
 
 from maniple import Executor, TaskFailed
 from maniple._client.engine import ENGINES
@@ -211,6 +212,7 @@ def test_the_death_of_the_engine_costs_no_call(tmp_path: Path) -> None:
         with open(gates[0], "w"):
             for pid in ENGINES.pids():
                 os.kill(pid, signal.SIGKILL)
+                gone(pid)
         open(gates[1], "w").close()
         assert held.result(PATIENCE) == str(tmp_path / "mark")
         assert [future.result(PATIENCE) for future in others] == list(range(50))

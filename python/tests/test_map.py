@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -15,21 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import gone, until
 
 import maniple
 from maniple._client.engine import ENGINES
 
 PATIENCE = 60.0
-
-
-def gone(pid: int) -> None:
-    """Wait until a process has ended."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert select.select([handle], [], [], PATIENCE)[0], f"process {pid} goes on"
-    os.close(handle)
 
 
 def descendants(pid: int) -> list[int]:
@@ -222,7 +212,8 @@ def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> No
     with open(fifo, "w"):
         Path(f"{fifo}.open").touch()
         (keeper,) = ENGINES.pids()
-        (engine,) = [pid for pid in descendants(keeper) if Path(f"/proc/{pid}/comm").read_text() == "maniple\n"]
+        binary = os.path.realpath(os.environ["MANIPLE_BINARY"])
+        (engine,) = [pid for pid in descendants(keeper) if os.readlink(f"/proc/{pid}/exe") == binary]
         os.kill(engine, signal.SIGKILL)
         gone(keeper)
     thread.join(PATIENCE)
@@ -246,6 +237,7 @@ def test_the_end_of_the_caller_is_the_end_of_all(script: Any, tmp_path: Path, nu
     open(tmp_path / "gate", "w").close()
     below = descendants(caller.pid)
     assert len(below) >= 3
+    until(lambda: len(maniple.Checkpoint(tmp_path / "f")) == 20)
     caller.send_signal(number)
     _, stderr = caller.communicate(timeout=PATIENCE)
     for pid in below:
@@ -271,3 +263,19 @@ def test_a_forked_process_has_an_engine_of_its_own(script: Any) -> None:
     )
     stdout, stderr = caller.communicate(timeout=PATIENCE)
     assert stdout.splitlines() == ["[1]", "[2] True", "[3] True"], stderr
+
+
+def test_an_interrupt_ends_the_job_and_not_the_session(script: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    text = """
+    try:
+        maniple.map(slow, range(100), processes=1, checkpoint="f", flush=0, batch_size=1)
+    except KeyboardInterrupt:
+        print(maniple.map(abs, range(-20, 0), checkpoint="f", any_work=True)[0], len(maniple.Checkpoint("f")))
+    """
+    session = script(textwrap.dedent(SLOW) + textwrap.dedent(text))
+    open(tmp_path / "gate", "w").close()
+    until(lambda: len(maniple.Checkpoint(tmp_path / "f")) == 20)
+    session.send_signal(signal.SIGINT)
+    stdout, stderr = session.communicate(timeout=PATIENCE)
+    assert (stdout, stderr) == ("20 40\n", "")

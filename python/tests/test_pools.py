@@ -33,6 +33,7 @@ def no_monitors() -> None:
 
 
 def test_the_call_that_users_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ENGINES.end()
     monkeypatch.chdir(tmp_path)
     options: dict[str, Any] = {"num_threads": 4, "backup_file": "./backup.bin", "storage_format": "binary"}
     first = rust_pyfunc.run_pools(row, ARGS, resume_from_backup=False, **options)

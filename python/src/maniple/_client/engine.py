@@ -78,7 +78,10 @@ class Engine:
 
 
 class Engines:
-    """The engines that are running, by the number of processes that each was asked for: one, unless jobs overlap."""
+    """The engines that are running, by the number of processes that each was asked for: one, unless jobs overlap.
+
+    None is ended with the lock held: its thread may be about to take another one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -91,16 +94,20 @@ class Engines:
         Engines of another size are ended, unless somebody uses them.
         """
         with self._lock:
-            for size, engine in list(self._running.items()):
-                unfit = processes not in (None, size) and not self._users[engine.connection]
-                if engine.connection.is_lost or unfit:
-                    engine.end()
-                    del self._running[size]
+            unfit = {
+                size: engine
+                for size, engine in self._running.items()
+                if engine.connection.is_lost or (processes not in (None, size) and not self._users[engine.connection])
+            }
+            for size in unfit:
+                del self._running[size]
             fit = next(iter(self._running.values()), None) if processes is None else self._running.get(processes)
             if fit is None:
                 fit = self._running[processes] = Engine(processes)
             self._users[fit.connection] += 1
-            return fit.connection
+        for engine in unfit.values():
+            engine.end()
+        return fit.connection
 
     def release(self, connection: Connection) -> None:
         """One user less."""
@@ -112,9 +119,10 @@ class Engines:
     def end(self) -> None:
         """End them; the next job starts another."""
         with self._lock:
-            for engine in self._running.values():
-                engine.end()
+            running = list(self._running.values())
             self._running.clear()
+        for engine in running:
+            engine.end()
 
     def pids(self) -> list[int]:
         """The first process of each that is running."""
