@@ -130,3 +130,23 @@ def test_reproduces_a_number_of_rows_that_no_frame_has(tmp_path: Path, n: Any) -
         file.frame("note", optional=True)
     with pytest.raises(CheckpointError, match="are damaged"):
         len(Checkpoint(tmp_path / "f"))
+
+
+@pytest.mark.parametrize("is_numbered_twice", [False, True])
+def test_reproduces_rows_that_two_writers_put_between_an_index_and_its_close_frame(
+    tmp_path: Path, is_numbered_twice: bool
+) -> None:
+    for first in ({1: 0.5}, {}):
+        with Encoder(tmp_path / "f") as file:
+            if first:
+                file.rows(first)
+            file.index()
+            number, rows, counts = file.sequence, {2: 0.25}, dict(file.counts)
+            file.rows(rows)
+            file.listed, file.counts = [], counts  # the writer of the close frame does not know of them
+            file.sequence = number if is_numbered_twice else file.sequence
+            file.close()
+        for strict in (True, False):
+            found = Checkpoint(tmp_path / "f", strict=strict)
+            assert dict(found.items()) == first | rows and not found.damage
+            assert found.closed is not is_numbered_twice

@@ -1,12 +1,13 @@
 //! What a checkpoint and its journal hold, told at once where the last writer ended in order.
 //!
-//! It trusts a close frame at the end and does not look for damage before it; that is [`Pair::inspect`]'s.
+//! It trusts a close frame that follows on the index that it tells of, and does not look for damage before that;
+//! that is [`Pair::inspect`]'s.
 
 use std::{io, ops::Range};
 
 use super::{
     Close, CommonShape, FailedKeys, FileHeader, HeaderError, Kind, Pair, Part, ReadAt, Scanner, Shape, Step,
-    Totals, encode::CLOSE_LIMIT, inspect::Depth, inspect::read_header, pair::Journal,
+    Totals, What, encode::CLOSE_LIMIT, inspect::Depth, inspect::read_header, pair::Journal,
 };
 
 /// What `maniple checkpoint info` shows.
@@ -128,8 +129,33 @@ fn close_at_end<S: ReadAt + ?Sized>(
             Step::Frame(_) | Step::Damage(_) => None,
         };
     }
-    Ok(last.and_then(|head| match head.kind {
+    let closed = last.and_then(|head| match head.kind {
         Kind::Close(close) => Some((close, head.at)),
         Kind::Values { .. } | Kind::Failures { .. } | Kind::Index { .. } | Kind::Optional => None,
-    }))
+    });
+    // Version 1.0 wrote no index.
+    Ok(match closed.as_ref().and_then(|(close, _)| close.index) {
+        Some(index) if !is_rowless_from(source, index, len, tag)? => None,
+        Some(_) | None => closed,
+    })
+}
+
+/// Whether only frames without rows follow on the index, as they do unless two writers wrote at once.
+fn is_rowless_from<S: ReadAt + ?Sized>(source: &S, index: u64, len: u64, tag: u32) -> io::Result<bool> {
+    let mut scanner = Scanner::new(source, index, len, Some(tag));
+    let mut frames = 0;
+    while let Some(step) = scanner.step()? {
+        let is_sound = match step {
+            Step::Frame(frame) => {
+                frames += 1;
+                scanner.head(&frame)?.is_ok_and(|head| head.rows() == 0)
+            }
+            // The frames before it, which are not looked at.
+            Step::Damage(damage) => frames == 0 && matches!(damage.what, What::Gap(_)),
+        };
+        if !is_sound {
+            return Ok(false);
+        }
+    }
+    Ok(frames > 1)
 }

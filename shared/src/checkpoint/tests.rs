@@ -209,6 +209,28 @@ fn info_is_read_from_the_close_frame_alone() {
 }
 
 #[test]
+fn reproduces_rows_that_two_writers_put_between_an_index_and_its_close_frame() {
+    let (mut bytes, _) = file(false);
+    let index = bytes.len() as u64;
+    encode_index(place(4, index), None, &[], &mut bytes);
+    let closed = |mut bytes: Vec<u8>, sequence| {
+        let at = bytes.len() as u64;
+        encode_close(place(sequence, at), TOTALS, None, Some(index), &mut bytes);
+        Info::read(&Pair::alone(&bytes[..])).expect("memory").expect("a checkpoint")
+    };
+    let info = closed(bytes.clone(), 5);
+    assert_eq!((info.closed, info.totals), (true, TOTALS));
+    // Longer than what is read for a close frame.
+    let mut value = vec![];
+    rmp::encode::write_bin(&mut value, &[0; 100_000]).expect("memory");
+    encode_values(place(5, index), &[9], &value, 1, &[], Options::default(), &mut bytes);
+    for (sequence, is_closed) in [(5, false), (6, true)] {
+        let info = closed(bytes.clone(), sequence);
+        assert_eq!((info.closed, info.totals.values), (is_closed, 8), "number {sequence}");
+    }
+}
+
+#[test]
 fn a_task_that_failed_first_is_not_one_that_has_failed() {
     let mut story = Vec::new();
     story::encode(&failure(), &mut story);

@@ -91,6 +91,12 @@ class Frame:
         return n if type(n) is int and 0 < n < 1 << 32 else 0
 
     @property
+    def has_rows(self) -> bool:
+        """Whether it has rows, or may have: it is of a kind that only a newer version knows."""
+        may_be_passed = self.kind != "values" and self.kind != "failures" and self.head.get("optional") is True
+        return self.kind not in ("index", "close") and not may_be_passed
+
+    @property
     def blobs(self) -> int:
         """How many blobs it has."""
         table = self.head.get("blobs")
@@ -286,11 +292,16 @@ class Source:
 
     def listed(self, closing: Frame) -> list[Frame] | None:
         """The frames of values and failures by the index; None if it does not tell them all."""
-        total, at, batches = closing.head.get("total"), closing.head.get("index"), []
+        total, at = closing.head.get("total"), closing.head.get("index")
+        batches: list[list[Frame]] = []
+        if at is None and not self._is_rowless(self.begin, 0, closing):
+            return None
         limit = closing.at
         while at is not None:
             index = self._frame(at, 0) if isinstance(at, int) and self.begin <= at < limit else None
             if index is None or index.kind != "index" or index.blobs != 1:
+                return None
+            if not batches and not self._is_rowless(index.end, index.sequence + 1, closing):
                 return None
             try:
                 blob = index.blob(0)
@@ -303,6 +314,15 @@ class Source:
         for frame in frames:
             rows[frame.kind] = rows.get(frame.kind, 0) + frame.n
         return frames if isinstance(total, dict) and rows == {kind: total.get(kind) for kind in rows} else None
+
+    def _is_rowless(self, at: int, sequence: int, closing: Frame) -> bool:
+        """Whether only frames without rows lead from there to the close frame, as they do unless two writers wrote."""
+        while at < closing.at:
+            frame = self._frame(at, sequence)
+            if frame is None or frame.sequence != sequence or frame.has_rows:
+                return False
+            at, sequence = frame.end, sequence + 1
+        return (at, sequence) == (closing.at, closing.sequence)
 
     def _copies(self, blob: bytes, limit: int) -> list[Frame]:
         """The frames that an index lists, as far as it is sound."""
