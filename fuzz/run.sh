@@ -30,7 +30,7 @@ for target in "${targets[@]}"; do
         tail -n 60 "$log" >&2
         exit 1
     fi
-    grep -E ' DONE |peak_rss' "$log"
+    grep -wE 'DONE|stat::peak_rss_mb' "$log"
 done
 echo "fuzz: python, $share s"
 mkdir -p artifacts/python
