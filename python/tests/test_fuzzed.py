@@ -10,7 +10,7 @@ import msgpack
 import numpy
 import pandas  # type: ignore[import-untyped]
 import pytest
-from encoder import Encoder, pack, plain, write
+from encoder import Encoder, columns, pack, plain, write
 
 from maniple import Checkpoint, CheckpointError
 
@@ -150,3 +150,11 @@ def test_reproduces_rows_that_two_writers_put_between_an_index_and_its_close_fra
             found = Checkpoint(tmp_path / "f", strict=strict)
             assert dict(found.items()) == first | rows and not found.damage
             assert found.closed is not is_numbered_twice
+
+
+@pytest.mark.parametrize("name", [[1], {"a": 1}])
+def test_reproduces_series_in_columns_whose_name_cannot_be_one(tmp_path: Path, name: Any) -> None:
+    with Encoder(tmp_path / "f") as file:
+        file.values(plain([1]), columns("series", [[name], [0.5]], ["a"]), 1)
+    with pytest.raises(CheckpointError, match="are damaged"):
+        list(Checkpoint(tmp_path / "f").items())

@@ -279,7 +279,10 @@ class Columns(Part):
             make = importlib.import_module("pandas").Series
             values = [as_array(column) for column in held[1:]]
             matrix = numpy.column_stack(values) if values else numpy.empty((len(as_array(held[0])), 0))
-            return [make(row, index=self.names, name=name) for row, name in zip(matrix, as_list(held[0]))]
+            try:
+                return [make(row, index=self.names, name=name) for row, name in zip(matrix, as_list(held[0]))]
+            except TypeError as error:  # a name that has no hash
+                raise self.frame.broken() from error
         lists = [as_list(column) for column in held]
         if self.row == "scalar":
             return lists[0]
