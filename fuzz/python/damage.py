@@ -187,8 +187,8 @@ def _change(told: Any, dice: random.Random) -> None:
     elif how < 0.7 and type(told.get(field)) is int:
         told[field] = max(0, told[field] + dice.choice([-8, -1, 1, 8])) % (1 << 64)
     else:
-        # Rust takes a bin for a str and an array for a map; that is no finding.
-        likes: dict[type, type] = {str: bytes, dict: list}
+        # Rust takes a bin for a str, an array for a map and an empty bin for an empty array; that is no finding.
+        likes: dict[type, type] = {str: bytes, dict: list, list: bytes}
         like = likes.get(type(told.get(field)))
         told[field] = dice.choice([value for value in VALUES if type(value) is not like])
 
