@@ -158,3 +158,10 @@ def test_reproduces_series_in_columns_whose_name_cannot_be_one(tmp_path: Path, n
         file.values(plain([1]), columns("series", [[name], [0.5]], ["a"]), 1)
     with pytest.raises(CheckpointError, match="are damaged"):
         list(Checkpoint(tmp_path / "f").items())
+
+
+def test_reproduces_a_broken_frame_behind_the_end_that_a_journal_names() -> None:
+    path = Path(__file__).parents[2] / "fuzz" / "findings" / "python" / "behind-the-end.checkpoint"
+    assert len(Checkpoint(path, strict=False)) == 4
+    with pytest.raises(CheckpointError, match="are damaged"):
+        Checkpoint(path)

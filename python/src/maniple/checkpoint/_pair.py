@@ -125,7 +125,9 @@ def _walked(source: Source, decoder: Decoder, strict: bool, durable: int) -> See
         try:
             if isinstance(item, Damage):
                 raise Broken(item, torn=item.start < item.end)
-            _check(item, decoder, wholly=not strict or item.end > witnessed)
+            # What lies behind a journal's end decides whether that counts, so it is verified in any case.
+            tells = 0 < durable <= item.at
+            _check(item, decoder, wholly=not strict or tells or item.end > witnessed)
         except Broken as broken:
             if broken.torn and begin >= witnessed and not seen.damage:
                 seen.unfinished = source.size - begin
