@@ -16,7 +16,7 @@ from pathlib import Path
 
 from columns import frames  # makes the next one importable
 from encoder import Encoder, columns
-from memory import SAMPLE_EVERY, high_water
+from memory import peak_of
 
 ROOT = Path(__file__).parent.parent
 FORMATS = ("parquet", "arrow", "csv", "jsonl")
@@ -38,12 +38,8 @@ def export(maniple: Path, form: str, source: Path, out: Path) -> tuple[int, floa
     """Bytes of the peak, seconds, bytes of what was written."""
     command = [str(maniple), "checkpoint", "export", "--format", form, str(source), str(out)]
     start = time.perf_counter()
-    peak = 0
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as started:
-        # The kernel keeps the peak, so only growth in the last moment before the end can be missed.
-        while started.poll() is None:
-            peak = max(peak, high_water(started.pid))
-            time.sleep(SAMPLE_EVERY)
+        peak = peak_of(started, lambda program: [program])
     took = time.perf_counter() - start
     if started.returncode:
         sys.exit(f"{' '.join(command)} ended with exit code {started.returncode}")

@@ -9,19 +9,25 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable
 
 SAMPLE_EVERY = 0.005
 """Seconds between two looks."""
 
 
 def engine_peak(started: subprocess.Popen[str]) -> int:
-    """Bytes of the largest resident size that the engine had; returns when the program has ended.
+    """Bytes of the largest resident size that the engine had; returns when the program has ended."""
+    return peak_of(started, engines)
+
+
+def peak_of(started: subprocess.Popen[str], meant: Callable[[int], list[int]]) -> int:
+    """Bytes of the largest resident size of the processes that are meant, found by the program's; returns at its end.
 
     The kernel keeps the peak (`VmHWM`), so only growth in the last moment before the end can be missed.
     """
     peak = 0
     while started.poll() is None:
-        peak = max([peak, *(high_water(child) for child in engines(started.pid))])
+        peak = max([peak, *map(high_water, meant(started.pid))])
         time.sleep(SAMPLE_EVERY)
     return peak
 
