@@ -196,6 +196,14 @@ def test_two_threads_share_an_engine() -> None:
     assert found == {n: [n * n] for n in range(8)} and len(ENGINES.pids()) == 1
 
 
+def test_results_of_more_than_the_engine_may_have_on_the_way_all_come(script: Any) -> None:
+    caller = script(
+        "print(sum(map(len, maniple.map(lambda n: bytes(n), range(4 << 20, (4 << 20) + 40), batch_size=1))))"
+    )
+    stdout, stderr = caller.communicate(timeout=PATIENCE)
+    assert (stdout, stderr) == (f"{sum(range(4 << 20, (4 << 20) + 40))}\n", "")
+
+
 def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> None:
     log = str(tmp_path / "log")
 
@@ -224,8 +232,8 @@ SLOW = """
     def slow(x):
         if x == 20:
             open("gate").close()
-            import time
-            time.sleep(600)
+            import signal
+            signal.pause()
         return x
 """
 

@@ -16,7 +16,6 @@ import os
 import pickle
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
@@ -28,9 +27,9 @@ import cloudpickle
 from . import _call
 from ._client.engine import ENGINES
 from ._client.function import describe
+from ._client.spec import job_spec, limits
 from ._client.wire import PAYLOAD_LIMIT
-from ._flight import Flight, Item, RemoteTraceback, Several, again, pickled
-from ._map import cause_of, limits
+from ._flight import Flight, Item, RemoteTraceback, Several, again, chunked, pickled
 from .codec import Codec, Undecodable
 from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
 
@@ -90,29 +89,20 @@ class Executor(Base):
         self._processes = max_workers
         self.workers = max_workers or os.cpu_count() or 1
         """How many calls run at a time."""
-        self._spec = {
-            "work": {"Function": describe(_call.maker(initializer, initargs))},
-            "limits": limits(retries, 0, timeout, memory),
-            "checkpoint": None,
-            "batch_size": None,
-            "wants_results": True,
-            "wants_failures": True,
-            "detached": False,
-        }
+        function = describe(_call.maker(initializer, initargs))
+        self._spec = job_spec(function, limits(retries, timeout=timeout, memory=memory))
         self._codec = Codec()
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._queue: deque[Item] = deque()
         self._flight: Flight | None = None
         self._flights: set[Flight] = set()
-        self._numbers = itertools.count()
         self._broken: str | None = None
         self._closed = False
         self._deaths = 0
         self._pid = os.getpid()
         self._window = self._least = 2 * self.workers
         self._mark, self._since = 0, time.monotonic()
-        _LIVE.add(self)
 
     def __del__(self) -> None:
         """Forgotten without a shutdown, and nothing is left to do."""
@@ -166,9 +156,8 @@ class Executor(Base):
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else timeout + time.monotonic()
-        calls = zip(*iterables)
-        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
-        several = Several(fn)
+        chunks = chunked(zip(*iterables), chunksize)
+        several = Several(fn, star=True)
         futures = deque(self.submit(several, chunk) for chunk in itertools.islice(chunks, buffersize))
 
         def results() -> Iterator[T]:
@@ -201,7 +190,6 @@ class Executor(Base):
         if wait and self._pid == os.getpid():
             with self._idle:
                 self._idle.wait_for(lambda: not self._queue and not self._flights)
-        _LIVE.discard(self)
 
     def kill(self) -> None:
         """Take no more calls, end those that run, and cancel all others; their futures say so."""
@@ -257,7 +245,7 @@ class Executor(Base):
             item = self._queue.popleft()
             if not item.future.set_running_or_notify_cancel():
                 continue
-            key = self._codec.pack([next(self._numbers), item.work])
+            key = self._codec.pack([flight.calls + len(items), item.work])
             items.append(item)
             keys.append(key)
             size += len(key)
@@ -306,7 +294,7 @@ class Executor(Base):
         with self._lock:
             item = flight.items.pop(task, None)
         if item is not None:
-            item.future.set_exception(TaskFailed(Failure(item.name, cause_of(story["cause"]), story)))
+            item.future.set_exception(TaskFailed(Failure(item.name, story)))
         self._settle()
 
     def _finished(self, flight: Flight, stopped: dict[str, str] | None) -> None:
@@ -345,14 +333,13 @@ class Executor(Base):
             self._idle.notify_all()
 
 
-_LIVE: weakref.WeakSet[Executor] = weakref.WeakSet()
 _BUSY: set[Executor] = set()
 """Those that have something left to do, also if nobody else remembers them."""
 
 
 def _at_exit() -> None:
     """Calls that were submitted are made before the interpreter ends, as with any executor."""
-    for executor in list(_LIVE):
+    for executor in list(_BUSY):
         executor.shutdown()
 
 

@@ -9,15 +9,15 @@ import itertools
 import pickle
 import secrets
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from ._client.engine import ENGINES
+from ._client.spec import results_of
 from ._client.wire import Connection
-from .codec import Codec, OneByOne, head
 
 if TYPE_CHECKING:
     from ._executor import Executor
@@ -87,14 +87,7 @@ class Flight:
                 self.connection.leave(self.number)
                 ENGINES.release(self.connection)
         elif name == "Results":
-            self.connection.say({"Taken": {"job": self.number, "bytes": len(payload)}})
-            tasks = [task for run in fields["values"] for task in range(run["start"], run["end"])]
-            data = head("array", len(tasks)) + payload
-            try:
-                answers = executor._codec.unpack(data)
-            except OneByOne:
-                answers = list(Codec().each(data))
-            executor._landed(self, list(zip(tasks, answers)))
+            executor._landed(self, results_of(executor._codec, fields, payload))
         elif name == "Failed":
             executor._crashed(self, fields["task"], fields["failure"])
         elif name == "Finished":
@@ -127,14 +120,20 @@ def again(item: Item) -> Item:
 
 
 class Several:
-    """A function, for a list of calls."""
+    """A function for a list of calls: of their one argument each, or with `star` of a sequence of arguments."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], *, star: bool) -> None:
+        self.function, self.star = function, star
 
-    def __call__(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+    def __call__(self, calls: list[Any]) -> list[Any]:
         """The values, in order."""
-        return [self.function(*call) for call in calls]
+        return [self.function(*call) if self.star else self.function(call) for call in calls]
+
+
+def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of so many elements, the last of what is left."""
+    rest = iter(calls)
+    return iter(lambda: list(itertools.islice(rest, size)), [])
 
 
 def pickled(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> bytes:

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe
-from ._client.job import Job, Outcomes, Plan, Progress, Unreadable
+from ._client.job import Job, Outcomes, Plan, Progress
+from ._client.spec import checkpoint_spec, fields_of, job_spec, limits
 from ._progress import bar
+from .codec import Codec, Undecodable, head
 from .errors import Failure, JobFailed
+
+if TYPE_CHECKING:
+    from .checkpoint import Rows
 
 OnError = Literal["raise", "skip", "nan"]
 Shown = Callable[[Progress], None]
-
-SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
-
-
-def seconds(time: float) -> dict[str, int]:
-    """A duration as the protocol has it."""
-    nanoseconds = round(time * 1e9)
-    return {"secs": nanoseconds // 10**9, "nanos": nanoseconds % 10**9}
-
-
-def limits(retries: int, retry_errors: int, timeout: float | None, memory: int | None) -> dict[str, Any]:
-    """What a task may take, as the protocol has it."""
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout={timeout!r} leaves no time; give seconds, or None")
-    if memory is not None and memory <= 0:
-        raise ValueError(f"memory={memory!r} leaves no memory; give bytes, or None")
-    for name, number in (("retries", retries), ("retry_errors", retry_errors)):
-        if not 0 <= number < 1 << 16:
-            raise ValueError(f"{name}={number!r}: give a number from 0 to 65535")
-    span = None if timeout is None else seconds(timeout)
-    return {"death_retries": retries, "error_retries": retry_errors, "timeout": span, "memory": memory}
 
 
 def map(
@@ -132,24 +116,15 @@ def map(
     """
     if not collect and checkpoint is None:
         raise ValueError("collect=False leaves the values in a checkpoint: name one with checkpoint=")
-    job = run(
-        func,
-        tasks,
-        checkpoint=checkpoint,
-        existing="SetAside" if fresh else "ResumeAnyWork" if any_work else "Resume",
-        columns=list(columns),
-        key_columns=list(key_columns),
-        shape="Any" if any_shape else "Open",
-        compress=compress,
-        flush=flush,
-        processes=processes,
-        retries=retries,
-        retry_errors=retry_errors,
-        timeout=timeout,
-        memory=memory,
-        batch_size=batch_size,
-        show=shown(progress),
-    )
+    kept_in = None
+    if checkpoint is not None:
+        existing = "SetAside" if fresh else "ResumeAnyWork" if any_work else "Resume"
+        shape = "Any" if any_shape else "Open"
+        kept_in = checkpoint_spec(
+            checkpoint, existing, list(columns), list(key_columns), shape, compress=compress, flush=flush
+        )
+    spec = job_spec(describe(func), limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
+    job = run(spec, tasks, processes, shown(progress))
     found = collected(job, checkpoint) if collect else None
     failures = stories(job)
     if failures and on_error == "raise":
@@ -162,50 +137,11 @@ def map(
     return [found[at] for at in job.asked if at in found]
 
 
-def run(
-    func: Callable[..., Any],
-    tasks: Iterable[Any],
-    *,
-    checkpoint: str | os.PathLike[str] | None,
-    existing: str,
-    columns: list[str],
-    key_columns: list[str],
-    shape: str | dict[str, Any],
-    compress: bool,
-    flush: float,
-    processes: int | None,
-    retries: int,
-    retry_errors: int,
-    timeout: float | None,
-    memory: int | None,
-    batch_size: int | None,
-    show: Shown | None,
-) -> Outcomes:
-    """Run a job to its end; see ``map`` for what is what."""
+def run(spec: dict[str, Any], tasks: Iterable[Any], processes: int | None, show: Shown | None) -> Outcomes:
+    """Run a job to its end; `processes` and `show` as in ``map``."""
     if processes is not None and processes < 1:
         raise ValueError(f"{processes} processes run no task; give at least 1, or None for one per core")
-    kept: dict[str, Any] | None = None
-    if checkpoint is not None:
-        path = os.fspath(checkpoint)
-        kept = {
-            "path": path if "://" in path else os.path.abspath(path),
-            "existing": existing,
-            "flush": seconds(flush),
-            "columns": columns,
-            "key_columns": key_columns,
-            "compress": "Zstd" if compress else "None",
-            "shape": shape,
-        }
-    spec = {
-        "work": {"Function": describe(func)},
-        "limits": limits(retries, retry_errors, timeout, memory),
-        "checkpoint": kept,
-        "batch_size": batch_size,
-        "wants_results": kept is None,
-        "wants_failures": True,
-        "detached": False,
-    }
-    return Job(Plan(spec, processes, show, kept is not None), tasks).run()
+    return Job(Plan(spec, processes, show), tasks).run()
 
 
 def shown(progress: bool | Shown | None) -> Shown | None:
@@ -220,48 +156,31 @@ def collected(job: Outcomes, checkpoint: str | os.PathLike[str] | None) -> dict[
     found = job.values
     if checkpoint is not None:
         from .checkpoint import Checkpoint
-        from .codec import Codec
 
         with Checkpoint(checkpoint) as kept:
             codec = Codec()
-            for key, value in kept.items():
-                fields = list(key) if type(key) is tuple else key
-                at = job.keys.get(codec.one(fields))
+            for key, value in narrowed(kept, job.keys).items():
+                at = job.keys.get(codec.one(fields_of(key)))
                 if at is not None:
                     found[at] = value
     for value in found.values():
-        if isinstance(value, Unreadable):
+        if isinstance(value, Undecodable):
             raise value.error
     return found
 
 
+def narrowed(kept: Rows, keys: Collection[bytes]) -> Rows:
+    """Rows of a checkpoint that have those with some keys among them: fewer than all, where that is found quickly."""
+    tasks = list(Codec().each(head("array", len(keys)) + b"".join(keys))) if 4 * len(keys) < len(kept) else []
+    kinds = {type(field) for task in tasks for field in (task if type(task) is list else [task])}
+    return kept.where(pairs=tasks) if tasks and kinds <= {int, str} else kept
+
+
 def stories(job: Outcomes) -> list[Failure]:
     """The tasks that failed, in their order."""
-    if not job.failures:
-        return []
-    from .codec import Codec
-
-    keys = list(job.keys)
-    unpack = Codec().each
+    keys, unpack = list(job.keys), Codec().each
     failed = []
-    for at in sorted(job.failures):
-        story = job.failures[at]
-        task = next(iter(unpack(b"\x91" + keys[at])))
-        failed.append(Failure(tuple(task) if type(task) is list else task, cause_of(story["cause"]), story))
+    for at, story in sorted(job.failures.items()):
+        task = next(unpack(b"\x91" + keys[at]))
+        failed.append(Failure(tuple(task) if type(task) is list else task, story))
     return failed
-
-
-def cause_of(cause: Any) -> str:
-    """What ended a task, in a word or two."""
-    if isinstance(cause, str):
-        return {"NodeLost": "node lost", "NotExecuted": "not executed", "BadValue": "value cannot be kept"}[cause]
-    ((name, told),) = cause.items()
-    if name == "Exception":
-        return str(told)
-    if name == "ExitCode":
-        return f"process ended with exit code {told['code']}"
-    if name == "Signal":
-        return f"signal {told} ({SIGNALS.get(told, 'no name')})"
-    if name == "Timeout":
-        return f"timeout after {told / 1e3:g} s"
-    return f"out of memory (limit {told[0] / 1e6:.0f} MB, peak {told[1] / 1e6:.0f} MB)"

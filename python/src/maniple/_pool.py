@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from ._executor import Executor
+from ._flight import Several, chunked
 
 T = TypeVar("T")
 Call = Callable[[Any], Any]
@@ -117,17 +118,6 @@ class Values(Iterator[T]):
         return self._values.popleft()
 
 
-class Chunk:
-    """A function for a chunk of tasks."""
-
-    def __init__(self, function: Callable[..., Any], *, star: bool) -> None:
-        self.function, self.star = function, star
-
-    def __call__(self, tasks: list[Any]) -> list[Any]:
-        """The values, in order."""
-        return [self.function(*task) if self.star else self.function(task) for task in tasks]
-
-
 class Pool:
     """A drop-in for ``multiprocessing.Pool`` in which no task is lost or hangs when its process dies.
 
@@ -155,7 +145,6 @@ class Pool:
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
         self._executor = Executor(processes, initializer=initializer, initargs=tuple(initargs))
-        self._processes = processes
         self._closed = False
 
     def _check(self) -> None:
@@ -167,9 +156,9 @@ class Pool:
     ) -> Iterator[Future[Any]]:
         if size < 1:
             raise ValueError(f"Chunksize must be 1+, not {size:n}")
-        run, rest = Chunk(function, star=star), iter(tasks)
-        for chunk in iter(lambda: list(itertools.islice(rest, size)), []):
-            yield self._executor.submit(run, chunk)
+        several = Several(function, star=star)
+        for chunk in chunked(tasks, size):
+            yield self._executor.submit(several, chunk)
 
     def apply(self, func: Callable[..., T], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None) -> T:
         """The value of one call."""

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ._client.function import describe
 from ._client.job import Outcomes, Progress
+from ._client.spec import checkpoint_spec, job_spec, limits
 from ._map import OnError, Shown, collected, run, shown, stories
+from .codec import Codec
 from .errors import JobFailed
 
 if TYPE_CHECKING:
@@ -165,19 +168,15 @@ def run_pools(
     if backup_file is None and resume_from_backup:
         raise ValueError("resume_from_backup=True wants the file that it resumes from: backup_file=")
     del backup_batch_size
+    existing = "Resume" if resume_from_backup else "SetAside"
+    kept_in = None if backup_file is None else checkpoint_spec(backup_file, existing, list(columns), KEYS, "Open")
     return _rows(
-        func,
+        job_spec(describe(func), limits(retries, timeout=timeout), kept_in, chunk_size),
         args,
-        backup_file,
-        existing="Resume" if resume_from_backup else "SetAside",
+        num_threads,
+        shown(progress),
+        progress_callback,
         columns=list(columns),
-        shape="Open",
-        processes=num_threads,
-        retries=retries,
-        timeout=timeout,
-        batch_size=chunk_size,
-        show=shown(progress),
-        progress_callback=progress_callback,
         output=output,
         on_error=on_error,
     )
@@ -239,43 +238,31 @@ def run_pools_queue(
     asked = zip(instead, (debug_monitor, debug_log, progress_log, dynamic_njobs))
     for name in [name for name, value in asked if value]:
         raise ValueError(f"{name}=True is not supported: {instead[name]}")
+    kept_in = checkpoint_spec(backup_file, "Resume", [], KEYS, {"Width": expected_result_length})
     return _rows(
-        python_function,
+        job_spec(describe(python_function), limits(timeout=120.0 if task_timeout is None else task_timeout), kept_in),
         args,
-        backup_file,
-        existing="Resume",
-        columns=[],
-        shape={"Width": expected_result_length},
-        processes=n_jobs,
-        retries=3,
-        timeout=120.0 if task_timeout is None else task_timeout,
-        batch_size=None,
-        show=shown(progress),
-        progress_callback=None,
+        n_jobs,
+        shown(progress),
         output=None if return_results is False else output,
         on_error=on_error,
     )
 
 
 def _rows(
-    func: Callable[..., Any],
+    spec: dict[str, Any],
     args: Iterable[Sequence[Any]],
-    backup_file: str | Path | None,
-    *,
-    existing: str,
-    columns: list[str],
-    shape: str | dict[str, Any],
     processes: int | None,
-    retries: int,
-    timeout: float | None,
-    batch_size: int | None,
     show: Shown | None,
-    progress_callback: Callable[[int, int, int, float], Any] | None,
+    progress_callback: Callable[[int, int, int, float], Any] | None = None,
+    *,
+    columns: Sequence[str] = (),
     output: Output | None,
     on_error: OnError,
 ) -> Any:
     """What both calls do; without an output the rows stay in the file."""
-    monitor = None if backup_file is None else MONITORS.take(os.fspath(backup_file))
+    path = None if spec["checkpoint"] is None else spec["checkpoint"]["path"]
+    monitor = None if path is None else MONITORS.take(path)
 
     def hear(now: Progress) -> None:
         if monitor is not None:
@@ -286,33 +273,16 @@ def _rows(
             progress_callback(now.finished, now.total, now.total - now.finished, now.elapsed)
 
     try:
-        job = run(
-            func,
-            (list(item) for item in args),
-            checkpoint=backup_file,
-            existing=existing,
-            columns=columns,
-            key_columns=KEYS,
-            shape=shape,
-            compress=False,
-            flush=1.0,
-            processes=processes,
-            retries=retries,
-            retry_errors=0,
-            timeout=timeout,
-            memory=None,
-            batch_size=batch_size,
-            show=hear,
-        )
+        job = run(spec, (list(item) for item in args), processes, hear)
     finally:
         if monitor is not None:
             MONITORS.release(monitor)
     failures, rows = stories(job), None
     if output is not None:
-        found = collected(job, backup_file)
+        found = collected(job, path)
         width = max((len(values_of(value)) for value in found.values()), default=len(columns))
         missing = [float("nan")] * width if on_error == "nan" else None
-        rows = shaped(table(job, found, missing), width, columns, output)
+        rows = shaped(table(job, found, missing), width, list(columns), output)
     if failures and on_error == "raise":
         raise JobFailed(failures, rows, len(job.keys))
     return rows
@@ -333,8 +303,6 @@ def values_of(value: Any) -> list[Any]:
 
 def table(job: Outcomes, found: dict[int, Any], missing: list[Any] | None) -> list[list[Any]]:
     """Rows in the order that was asked for; one that failed is `missing`, or is left out."""
-    from .codec import Codec
-
     codec = Codec()
     keys = [codec.unpack(key) for key in job.keys]
     rows = []

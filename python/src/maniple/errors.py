@@ -5,6 +5,7 @@ Every one of them says in its text what is the matter and what to do next.
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 
@@ -45,8 +46,8 @@ class Failure:
 
     __slots__ = ("attempt", "cause", "host", "message", "pid", "stderr", "stdout", "task", "traceback")
 
-    def __init__(self, task: Any, cause: str, story: dict[str, Any]) -> None:
-        self.task, self.cause = task, cause
+    def __init__(self, task: Any, story: dict[str, Any]) -> None:
+        self.task, self.cause = task, cause_of(story["cause"])
         self.message: str = story["message"]
         self.traceback: str = story["traceback"]
         self.stdout: str = story["stdout"]
@@ -64,6 +65,23 @@ class Failure:
     def __repr__(self) -> str:
         """The same, as an object."""
         return f"<Failure {self}>"
+
+
+def cause_of(cause: Any) -> str:
+    """What ended a task, in a word or two: `Cause` of `shared/src/outcome.rs`."""
+    if isinstance(cause, str):
+        return {"NodeLost": "node lost", "NotExecuted": "not executed", "BadValue": "value cannot be kept"}[cause]
+    ((name, told),) = cause.items()
+    if name == "Exception":
+        return str(told)
+    if name == "ExitCode":
+        return f"process ended with exit code {told['code']}"
+    if name == "Signal":
+        known = told in set(signal.Signals)
+        return f"signal {told} ({signal.Signals(told).name if known else 'no name'})"
+    if name == "Timeout":
+        return f"timeout after {told / 1e3:g} s"
+    return f"out of memory (limit {told[0] / 1e6:.0f} MB, peak {told[1] / 1e6:.0f} MB)"
 
 
 class TaskFailed(ManipleError):

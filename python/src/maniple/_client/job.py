@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..codec import Codec, OneByOne, Undecodable, Unkeepable, head
+from ..codec import Codec, OneByOne, Unkeepable
 from ..errors import EngineError, FunctionError, JobStopped, ManipleError
 from .engine import ENGINES
+from .spec import fields_of, results_of
 from .wire import PAYLOAD_LIMIT, Connection
 
 CHUNK_TASKS, CHUNK_BYTES = 4096, 1 << 20
@@ -66,7 +67,11 @@ class Plan:
     spec: dict[str, Any]
     processes: int | None
     show: Callable[[Progress], None] | None
-    has_checkpoint: bool
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether values are kept in a file, and not sent back."""
+        return self.spec["checkpoint"] is not None
 
 
 @dataclass
@@ -77,6 +82,7 @@ class Outcomes:
     asked: array[int] = field(default_factory=lambda: array("Q"))
     """The position of each task that was given, in that order."""
     values: dict[int, Any] = field(default_factory=dict)
+    """An `Undecodable` where decoding raised an exception."""
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -87,7 +93,7 @@ class Outcomes:
 
 def encoded(codec: Codec, task: Any, number: int) -> bytes:
     """The key of a task. A tuple is the arguments, as a list is."""
-    fields = list(task) if type(task) is tuple else task
+    fields = fields_of(task)
     try:
         try:
             key = codec.pack(fields)
@@ -115,7 +121,6 @@ class Job:
         self._summary: dict[str, Any] | None = None
         self._told: dict[str, Any] = {}
         self._sent: list[int] | None = None  # positions by the numbers of this engine, where they differ
-        self._skipped = 0
         self._began = time.monotonic()
 
     def run(self) -> Outcomes:
@@ -250,7 +255,8 @@ class Job:
         """Take in what is said about the job."""
         with self._change:
             if name == "Results":
-                self._take(fields["values"], payload)
+                for task, value in results_of(self._codec, fields, payload):
+                    self.outcomes.values[self._position(task)] = value
             elif name == "Failed":
                 self.outcomes.failures[self._position(fields["task"])] = fields["failure"]
             elif name == "Progress":
@@ -269,25 +275,6 @@ class Job:
 
     def _position(self, task: int) -> int:
         return task if self._sent is None else self._sent[task]
-
-    def _take(self, ranges: list[dict[str, int]], payload: bytes) -> None:
-        tasks = [task for run in ranges for task in range(run["start"], run["end"])]
-        data = head("array", len(tasks)) + payload
-        try:
-            values = self._codec.unpack(data)
-        except OneByOne:
-            values = list(Codec().each(data))
-        for task, value in zip(tasks, values):
-            if isinstance(value, Undecodable):
-                value = Unreadable(value.error)
-            self.outcomes.values[self._position(task)] = value
-
-
-class Unreadable:
-    """Stands for a value whose decoding raised an exception here."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
 
 
 def error_of(why: str, message: str) -> Exception:

@@ -6,6 +6,7 @@ goes to that job's `hear`, and when the connection is lost every job is told by 
 Invariants
 - Frames are written whole, by one thread at a time.
 - After `lost` a job hears nothing more over this connection.
+- The coordinator hears of each result that a job has taken in: it waits for that when many are on their way.
 """
 
 from __future__ import annotations
@@ -171,3 +172,5 @@ class Connection:
                 job = self._jobs.get(number)
             if job is not None:
                 job.hear(name, fields, payload)
+                if name == "Results":
+                    self.say({"Taken": {"job": number, "bytes": len(payload)}})

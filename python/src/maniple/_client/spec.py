@@ -1,0 +1,95 @@
+"""What is said of a job before it begins, and what comes of it: parts of the protocol's messages.
+
+The types are those of `shared/src/job.rs`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..codec import Codec, OneByOne, head
+
+
+def seconds(time: float) -> dict[str, int]:
+    """A `Duration`."""
+    nanoseconds = round(time * 1e9)
+    return {"secs": nanoseconds // 10**9, "nanos": nanoseconds % 10**9}
+
+
+def limits(
+    retries: int = 3, retry_errors: int = 0, timeout: float | None = None, memory: int | None = None
+) -> dict[str, Any]:
+    """The `Limits` of a task.
+
+    Raises
+    ------
+    ValueError
+        They leave nothing, or are no numbers of attempts.
+    """
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout={timeout!r} leaves no time; give seconds, or None")
+    if memory is not None and memory <= 0:
+        raise ValueError(f"memory={memory!r} leaves no memory; give bytes, or None")
+    for name, number in (("retries", retries), ("retry_errors", retry_errors)):
+        if not 0 <= number < 1 << 16:
+            raise ValueError(f"{name}={number!r}: give a number from 0 to 65535")
+    span = None if timeout is None else seconds(timeout)
+    return {"death_retries": retries, "error_retries": retry_errors, "timeout": span, "memory": memory}
+
+
+def checkpoint_spec(
+    path: str | os.PathLike[str],
+    existing: str,
+    columns: list[str],
+    key_columns: list[str],
+    shape: str | dict[str, Any],
+    *,
+    compress: bool = False,
+    flush: float = 1.0,
+) -> dict[str, Any]:
+    """The `CheckpointSpec` of outcomes that are kept."""
+    place = os.fspath(path)
+    return {
+        "path": place if "://" in place else os.path.abspath(place),
+        "existing": existing,
+        "flush": seconds(flush),
+        "columns": columns,
+        "key_columns": key_columns,
+        "compress": "Zstd" if compress else "None",
+        "shape": shape,
+    }
+
+
+def job_spec(
+    function: dict[str, Any],
+    limits: dict[str, Any],
+    checkpoint: dict[str, Any] | None = None,
+    batch_size: int | None = None,
+) -> dict[str, Any]:
+    """A `JobSpec` that lacks its id, by which this process hears of every outcome that no checkpoint keeps."""
+    return {
+        "work": {"Function": function},
+        "limits": limits,
+        "checkpoint": checkpoint,
+        "batch_size": batch_size,
+        "wants_results": checkpoint is None,
+        "wants_failures": True,
+        "detached": False,
+    }
+
+
+def results_of(codec: Codec, fields: dict[str, Any], payload: bytes) -> list[tuple[int, Any]]:
+    """The tasks of `Results` with their values; an `Undecodable` where decoding raised an exception."""
+    tasks = [task for run in fields["values"] for task in range(run["start"], run["end"])]
+    data = head("array", len(tasks)) + payload
+    try:
+        values = codec.unpack(data)
+    except OneByOne:
+        values = list(Codec().each(data))
+    return list(zip(tasks, values))
+
+
+def fields_of(task: Any) -> Any:
+    """A task as its key has it: a tuple is the arguments, as a list is."""
+    return list(task) if type(task) is tuple else task
