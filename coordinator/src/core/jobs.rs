@@ -87,7 +87,8 @@ impl Core {
             }
         }
         if at_once {
-            for (_, lease) in self.leases.end(|lease| lease.job == id) {
+            let ended: Vec<BatchId> = self.leases.of_job(id).map(|(batch, _)| batch).collect();
+            for lease in self.leases.end(&ended) {
                 self.jobs.get_mut(&id).expect("looked up above").table.requeue(&lease.left, 0, false);
             }
         }
@@ -103,7 +104,8 @@ impl Core {
         now: Instant,
         out: &mut Effects,
     ) {
-        self.workers.joined(worker, host, slots);
+        self.workers.joined(worker, host);
+        self.leases.set_slots(worker, Some(slots));
         self.give_up_what_is_not_held(worker, &holds);
         let mut void = Vec::new();
         for held in holds {
@@ -150,7 +152,9 @@ impl Core {
         let Some(gone) = self.workers.lost(worker) else { return };
         out.push(Effect::Strike(worker));
         let mut touched = std::collections::BTreeSet::new();
-        for (_, lease) in self.leases.end(|lease| lease.worker == worker) {
+        self.leases.set_slots(worker, None);
+        let held: Vec<BatchId> = self.leases.of(worker).map(|(batch, _)| batch).collect();
+        for lease in self.leases.end(&held) {
             let Some(job) = self.jobs.get_mut(&lease.job) else { continue };
             touched.insert(lease.job);
             let losses = lease.losses + 1;
@@ -188,13 +192,12 @@ impl Core {
         reported.failures.iter().for_each(|(task, _)| shared::id::push_task(&mut tasks, *task));
         job.pace.observed(shared::id::count(&tasks), reported.busy_us);
         self.leases.take(reported.batch, reported.job, &tasks);
-        if matches!(job.phase, Phase::Closing | Phase::Ended) || job.stopped.as_ref().is_some_and(is_storage)
-        {
-            out.push(forget);
-            return;
-        }
-        match job.accept(reported) {
+        let is_over = matches!(job.phase, Phase::Closing | Phase::Ended)
+            || job.stopped.as_ref().is_some_and(is_storage);
+        match if is_over { None } else { job.accept(reported) } {
             Some(record) => out.push(Effect::Record(record)),
+            // It came again, over another connection; the disk has not taken what it brought the first time.
+            None if job.tickets.holds(reported.worker, reported.report) => {}
             None => out.push(forget),
         }
         self.close_if_done(reported.job, out);
@@ -211,7 +214,8 @@ impl Core {
     pub(super) fn unloadable(&mut self, worker: WorkerId, id: JobId, message: String, out: &mut Effects) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.unloadable.insert(worker);
-        let nobody_left = self.workers.present().all(|(id, _)| job.unloadable.contains(&id));
+        let nobody_left =
+            self.leases.hands().by_load().all(|present| job.unloadable.contains(&present.worker));
         if nobody_left {
             self.stop(id, Stopped { why: StopCause::Input, message }, true, out);
         }

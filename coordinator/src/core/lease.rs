@@ -1,10 +1,13 @@
 //! Leases: which worker has which tasks of which job.
 //!
-//! Invariant: a task that is leased is left in exactly one lease; a lease with nothing left does not exist.
+//! Invariants: a task that is leased is left in exactly one lease; a lease with nothing left does not exist; each is in
+//! its worker's hands.
 
 use std::{collections::BTreeMap, time::Instant};
 
 use shared::id::{BatchId, JobId, TaskRange, WorkerId, count};
+
+use crate::core::hands::Hands;
 
 /// One worker's right to a batch.
 #[derive(Debug, Clone)]
@@ -27,6 +30,7 @@ pub struct Lease {
 #[derive(Debug, Default)]
 pub struct Leases {
     all: BTreeMap<BatchId, Lease>,
+    hands: Hands,
 }
 
 impl Leases {
@@ -35,19 +39,25 @@ impl Leases {
         match self.all.get_mut(&id) {
             Some(known) => known.left.extend(lease.left),
             None => {
+                self.hands.add(lease.worker, id);
                 self.all.insert(id, lease);
             }
         }
     }
 
-    /// How many leases a worker holds.
-    pub fn held_by(&self, worker: WorkerId) -> usize {
-        self.of(worker).count()
+    /// A worker is here, with so many processes; `None`: it is not.
+    pub fn set_slots(&mut self, worker: WorkerId, slots: Option<u16>) {
+        self.hands.set_slots(worker, slots);
+    }
+
+    /// What each worker has in its hands.
+    pub fn hands(&self) -> &Hands {
+        &self.hands
     }
 
     /// A worker's leases, oldest first.
     pub fn of(&self, worker: WorkerId) -> impl DoubleEndedIterator<Item = (BatchId, &Lease)> {
-        self.all.iter().filter(move |(_, lease)| lease.worker == worker).map(|(id, lease)| (*id, lease))
+        self.hands.of(worker).map(|id| (id, &self.all[&id]))
     }
 
     /// A job's leases.
@@ -99,15 +109,26 @@ impl Leases {
         Some((given, lease))
     }
 
-    /// Ends every lease that fits.
-    pub fn end(&mut self, fits: impl Fn(&Lease) -> bool) -> Vec<(BatchId, Lease)> {
-        self.all.extract_if(.., |_, lease| fits(lease)).collect()
+    /// Ends these leases.
+    pub fn end(&mut self, ids: &[BatchId]) -> Vec<Lease> {
+        ids.iter().filter_map(|id| self.remove(*id)).collect()
     }
 
     fn drop_if_empty(&mut self, id: BatchId) {
         if self.all.get(&id).is_some_and(|lease| lease.left.is_empty()) {
-            self.all.remove(&id);
+            self.remove(id);
         }
+    }
+
+    fn remove(&mut self, id: BatchId) -> Option<Lease> {
+        let lease = self.all.remove(&id)?;
+        self.hands.remove(lease.worker, id);
+        Some(lease)
+    }
+
+    #[cfg(test)]
+    pub fn check_invariants(&self) {
+        self.hands.check_invariants(self.all.iter().map(|(id, lease)| (id, lease.worker)));
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod effect;
 pub mod event;
 mod failures;
+mod hands;
 mod job;
 mod jobs;
 mod lease;
@@ -46,6 +47,8 @@ pub struct Core {
     order: Vec<JobId>,
     leases: Leases,
     workers: Workers,
+    /// When nobody was found who had work to take back.
+    looked: Option<Instant>,
 }
 
 impl Core {
@@ -60,6 +63,7 @@ impl Core {
             order: Vec::new(),
             leases: Leases::default(),
             workers: Workers::new(predecessors, adopt_until),
+            looked: None,
         }
     }
 
@@ -79,7 +83,10 @@ impl Core {
             Event::WorkerJoined { worker, host, slots, holds } => {
                 self.worker_joined(worker, host, slots, holds, now, out);
             }
-            Event::WorkerAway(worker) => self.workers.away(worker, now),
+            Event::WorkerAway(worker) => {
+                self.workers.away(worker, now);
+                self.leases.set_slots(worker, None);
+            }
             Event::WorkerLost(worker) => self.worker_lost(worker, out),
             Event::Reported(reported) => self.reported(&reported, out),
             Event::Returned { worker: _, batch, tasks } => self.returned(batch, &tasks, out),
@@ -99,7 +106,7 @@ impl Core {
     #[must_use]
     pub fn progress(&self, job: JobId) -> Option<Progress> {
         let job = self.jobs.get(&job)?;
-        let (workers, slots) = self.workers.count();
+        let (workers, slots) = self.leases.hands().count();
         Some(Progress { workers, slots, ..job.progress() })
     }
 
@@ -116,7 +123,7 @@ impl Core {
     }
 
     fn summary(&self, job: &Job) -> Summary {
-        let (workers, slots) = self.workers.count();
+        let (workers, slots) = self.leases.hands().count();
         Summary {
             job: Some(job.id),
             progress: Progress { workers, slots, ..job.progress() },
@@ -129,6 +136,7 @@ impl Core {
     /// What must hold after every event.
     #[cfg(test)]
     pub fn check_invariants(&self) {
+        self.leases.check_invariants();
         for job in self.jobs.values() {
             job.table.check_invariants();
             let mut leased = std::collections::HashSet::new();

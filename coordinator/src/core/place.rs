@@ -12,6 +12,7 @@ use shared::{
 use crate::core::{
     Core,
     effect::{Effect, Effects},
+    hands::Present,
     job::Phase,
     lease::Lease,
 };
@@ -22,6 +23,9 @@ pub const AHEAD: usize = 2;
 pub const UNDURABLE_BYTES: u64 = 64 << 20;
 /// A lease that is younger than this, or will not last longer, is not worth taking back.
 const RECALL_WORTH: Duration = Duration::from_millis(20);
+/// When nobody had anything worth taking back, nobody is asked again for so long: with ten thousand workers that takes
+/// longer than what else an event asks for.
+const LOOK: Duration = Duration::from_millis(2);
 
 impl Core {
     /// Leases what can be leased, then takes back what idle workers could do sooner.
@@ -35,28 +39,17 @@ impl Core {
         self.recall_for_idle(now, out);
     }
 
-    /// The worker with the most credit left, and the first job that has something for it.
+    /// The least loaded worker that has credit left, and the first job that has something for it.
     fn next_placement(&self) -> Option<(WorkerId, JobId)> {
         let waiting: Vec<JobId> = self.order.iter().copied().filter(|job| self.can_lease(*job)).collect();
         if waiting.is_empty() {
             return None;
         }
-        let credit = |worker: WorkerId, slots: u16| {
-            (AHEAD * usize::from(slots)).saturating_sub(self.leases.held_by(worker)) as f64
-                / f64::from(slots.max(1))
-        };
-        let mut best: Option<(f64, WorkerId, JobId)> = None;
-        for (id, worker) in self.workers.present() {
-            let credit = credit(id, worker.slots);
-            if credit <= 0.0 || best.is_some_and(|(most, ..)| most >= credit) {
-                continue;
-            }
-            let loads = |job: &&JobId| !self.jobs[*job].unloadable.contains(&id);
-            if let Some(job) = waiting.iter().find(loads) {
-                best = Some((credit, id, *job));
-            }
-        }
-        best.map(|(_, worker, job)| (worker, job))
+        let with_credit = self.leases.hands().by_load().take_while(|one| one.held < AHEAD * one.slots);
+        with_credit.map(|one| one.worker).find_map(|worker| {
+            let job = waiting.iter().find(|job| !self.jobs[*job].unloadable.contains(&worker))?;
+            Some((worker, *job))
+        })
     }
 
     fn can_lease(&self, job: JobId) -> bool {
@@ -66,7 +59,7 @@ impl Core {
     }
 
     fn grant(&mut self, worker: WorkerId, id: JobId, now: Instant, out: &mut Effects) {
-        let (_, slots) = self.workers.count();
+        let (_, slots) = self.leases.hands().count();
         let job = self.jobs.get_mut(&id).expect("a placement names a job that is there");
         let size = job.pace.batch_size(job.table.waiting(), slots, job.complete);
         let cut = job.table.cut(size).expect("a placement names a job with waiting tasks");
@@ -90,24 +83,23 @@ impl Core {
     ///
     /// Within a worker its own node does the same, so what it has is not asked back only to be leased to it again.
     fn recall_for_idle(&mut self, now: Instant, out: &mut Effects) {
-        if self.order.iter().any(|job| self.can_lease(*job)) {
+        let soon = self.looked.is_some_and(|looked| now < looked + LOOK);
+        if soon || self.order.iter().any(|job| self.can_lease(*job)) {
             return;
         }
-        let held = |id: WorkerId| self.leases.held_by(id);
-        let idle = |(id, worker): (WorkerId, &super::workers::Worker)| {
-            (usize::from(worker.slots).saturating_sub(held(id)), id)
+        let hands = self.leases.hands();
+        let Some(idler) = hands.by_load().next().filter(|one| one.held < one.slots) else { return };
+        let idle = idler.slots - idler.held;
+        let has_surplus = |one: &Present| {
+            let asked = self.leases.of(one.worker).any(|(_, lease)| lease.recalled);
+            let divisible = || self.leases.of(one.worker).any(|(batch, _)| self.leases.left(batch) > 1);
+            one.worker != idler.worker && !asked && (one.held > one.slots || divisible())
         };
-        let Some((slots, idler)) = self.workers.present().map(idle).max().filter(|(slots, _)| *slots > 0)
-        else {
+        let Some(busiest) = hands.by_load().rev().find(has_surplus) else {
+            self.looked = Some(now);
             return;
         };
-        let surplus = |(id, worker): (WorkerId, &super::workers::Worker)| {
-            let asked = self.leases.of(id).any(|(_, lease)| lease.recalled);
-            let ahead = held(id).saturating_sub(usize::from(worker.slots));
-            let divisible = self.leases.of(id).any(|(batch, _)| self.leases.left(batch) > 1);
-            (id != idler && !asked && (ahead > 0 || divisible)).then_some((ahead, id))
-        };
-        let Some((ahead, worker)) = self.workers.present().filter_map(surplus).max() else { return };
+        let (worker, ahead) = (busiest.worker, busiest.held.saturating_sub(busiest.slots));
         // A lease that is young is left alone: if it is short it is done soon, and nothing is passed to and fro.
         let long = |(batch, lease): &(BatchId, &Lease)| {
             let left = self.leases.left(*batch);
@@ -116,8 +108,10 @@ impl Core {
             age >= RECALL_WORTH && expected.is_none_or(|expected| expected.max(age) >= RECALL_WORTH)
         };
         let newest = self.leases.of(worker).rev().filter(long).map(|(batch, _)| batch);
-        let batches: Vec<BatchId> = newest.take(ahead.clamp(1, slots)).collect();
-        if !batches.is_empty() {
+        let batches: Vec<BatchId> = newest.take(ahead.clamp(1, idle)).collect();
+        if batches.is_empty() {
+            self.looked = Some(now);
+        } else {
             self.leases.recalled(&batches);
             out.push(Effect::Recall { worker, batches });
         }

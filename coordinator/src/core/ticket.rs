@@ -49,6 +49,11 @@ impl Tickets {
         })
     }
 
+    /// Whether something that this report brought waits for the disk.
+    pub fn holds(&self, worker: WorkerId, report: ReportId) -> bool {
+        self.open.iter().any(|open| open.source == Some((worker, report)))
+    }
+
     /// Bytes that wait for the disk.
     pub fn bytes(&self) -> u64 {
         self.bytes

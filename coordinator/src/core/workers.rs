@@ -15,8 +15,6 @@ pub const RECONNECT_GRACE: Duration = Duration::from_millis(500);
 pub struct Worker {
     /// Its machine.
     pub host: String,
-    /// Its processes.
-    pub slots: u16,
     /// Since when its connection is broken.
     pub away: Option<Instant>,
 }
@@ -34,9 +32,9 @@ impl Workers {
         Workers { known: BTreeMap::new(), expected: predecessors.into_iter().collect(), adopt_until }
     }
 
-    pub fn joined(&mut self, worker: WorkerId, host: String, slots: u16) {
+    pub fn joined(&mut self, worker: WorkerId, host: String) {
         self.expected.remove(&worker);
-        self.known.insert(worker, Worker { host, slots, away: None });
+        self.known.insert(worker, Worker { host, away: None });
     }
 
     pub fn away(&mut self, worker: WorkerId, now: Instant) {
@@ -59,16 +57,5 @@ impl Workers {
     /// Whether tasks could still be in the hands of a predecessor's worker that has not come back.
     pub fn adopting(&self, now: Instant) -> bool {
         !self.expected.is_empty() && now < self.adopt_until
-    }
-
-    /// Those that can be given work.
-    pub fn present(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
-        self.known.iter().filter(|(_, worker)| worker.away.is_none()).map(|(id, worker)| (*id, worker))
-    }
-
-    /// (workers, their processes)
-    pub fn count(&self) -> (u32, u32) {
-        self.present()
-            .fold((0, 0), |(workers, slots), (_, worker)| (workers + 1, slots + u32::from(worker.slots)))
     }
 }
