@@ -64,7 +64,9 @@ bench: build ## Maniple and others side by side, as ratios
 fuzz: build $(TOOLS) ## the fuzzers, for FUZZ_SECONDS (600) altogether; needs g++
 	fuzz/run.sh $(FUZZ_SECONDS) $(abspath $(VENV))/bin/python $(abspath $(BIN))
 
-soak: fuzz ## the fuzzers, then the fault tests, twenty times in a row
+soak: fuzz ## the fuzzers, 100,000 simulated clusters, then the fault tests, twenty times in a row
+	cargo run --release -p maniple-simulation --example simulate -- seeds 0 100000
+	cargo run --release -p maniple-simulation --example simulate -- large 1000 10000000 500
 	cargo build --workspace --bins --features maniple/inject
 	for round in $$(seq 20); do \
 	    echo "round $$round"; \
