@@ -23,6 +23,8 @@ pub mod ticket;
 mod workers;
 
 #[cfg(test)]
+mod reproduced;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;
