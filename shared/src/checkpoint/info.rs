@@ -1,7 +1,7 @@
 //! What a checkpoint and its journal hold, told at once where the last writer ended in order.
 //!
-//! It trusts a close frame that follows on the index that it tells of, and does not look for damage before that;
-//! that is [`Pair::inspect`]'s.
+//! It trusts a close frame that follows on the index that it tells of, or on no rows at all, and does not look for damage
+//! before that; that is [`Pair::inspect`]'s.
 
 use std::{io, ops::Range};
 
@@ -133,16 +133,22 @@ fn close_at_end<S: ReadAt + ?Sized>(
         Kind::Close(close) => Some((close, head.at)),
         Kind::Values { .. } | Kind::Failures { .. } | Kind::Index { .. } | Kind::Optional => None,
     });
-    // Version 1.0 wrote no index.
-    Ok(match closed.as_ref().and_then(|(close, _)| close.index) {
-        Some(index) if !is_rowless_from(source, index, len, tag)? => None,
-        Some(_) | None => closed,
+    Ok(match closed {
+        Some((close, at)) if is_rowless_before(source, start, close.index, len, tag)? => Some((close, at)),
+        Some(_) | None => None,
     })
 }
 
-/// Whether only frames without rows follow on the index, as they do unless two writers wrote at once.
-fn is_rowless_from<S: ReadAt + ?Sized>(source: &S, index: u64, len: u64, tag: u32) -> io::Result<bool> {
-    let mut scanner = Scanner::new(source, index, len, Some(tag));
+/// Whether only frames without rows lie between the index, or the header where none is told of, and the end, as they do
+/// unless two writers wrote at once, or one of version 1.0, which wrote no index.
+fn is_rowless_before<S: ReadAt + ?Sized>(
+    source: &S,
+    start: u64,
+    index: Option<u64>,
+    len: u64,
+    tag: u32,
+) -> io::Result<bool> {
+    let mut scanner = Scanner::new(source, index.unwrap_or(start), len, Some(tag));
     let mut frames = 0;
     while let Some(step) = scanner.step()? {
         let is_sound = match step {
@@ -150,12 +156,12 @@ fn is_rowless_from<S: ReadAt + ?Sized>(source: &S, index: u64, len: u64, tag: u3
                 frames += 1;
                 scanner.head(&frame)?.is_ok_and(|head| head.rows() == 0)
             }
-            // The frames before it, which are not looked at.
-            Step::Damage(damage) => frames == 0 && matches!(damage.what, What::Gap(_)),
+            // The frames before the index, which are not looked at.
+            Step::Damage(damage) => frames == 0 && index.is_some() && matches!(damage.what, What::Gap(_)),
         };
         if !is_sound {
             return Ok(false);
         }
     }
-    Ok(frames > 1)
+    Ok(frames > usize::from(index.is_some()))
 }

@@ -231,6 +231,20 @@ fn reproduces_rows_that_two_writers_put_between_an_index_and_its_close_frame() {
 }
 
 #[test]
+fn reproduces_a_close_frame_without_an_index_that_tells_less_than_the_file_has() {
+    let (mut bytes, starts) = file(false);
+    let end = bytes.len() as u64;
+    encode_close(place(4, end), Totals { failed: Some(0), ..Totals::default() }, None, None, &mut bytes);
+    let told = |bytes: &[u8]| {
+        let info = Info::read(&Pair::alone(bytes)).expect("memory").expect("a checkpoint");
+        (info.closed, info.totals, info.damages.len())
+    };
+    assert_eq!(told(&bytes), (true, TOTALS, 0));
+    let first = [&bytes[..starts[0] as usize], &bytes[end as usize..]].concat();
+    assert_eq!(told(&first).2, 1, "frames are missing before it");
+}
+
+#[test]
 fn a_task_that_failed_first_is_not_one_that_has_failed() {
     let mut story = Vec::new();
     story::encode(&failure(), &mut story);
