@@ -69,15 +69,16 @@ pub fn inspect<S: ReadAt + ?Sized>(
     depth: Depth,
     visit: &mut dyn FnMut(Visit<'_>),
 ) -> io::Result<Inspection> {
-    inspect_within(source, Bounds { end: source.len()?, durable: 0 }, depth, visit)
+    inspect_within(source, Bounds { end: source.len()?, durable: None }, depth, visit)
 }
 
 /// What is known of a file from elsewhere.
 pub(super) struct Bounds {
     /// What lies behind does not count.
     pub end: u64,
-    /// So much of it was durable once, whatever its own frames say.
-    pub durable: u64,
+    /// So much of it was durable when its journal was begun, whatever its own frames say. What lies behind tells whether
+    /// that counts, and so is checked wholly.
+    pub durable: Option<u64>,
 }
 
 pub(super) fn inspect_within<S: ReadAt + ?Sized>(
@@ -108,8 +109,9 @@ pub(super) fn inspect_within<S: ReadAt + ?Sized>(
         damages: Vec::new(),
     };
     let scanner = || Scanner::new(source, start, len, tag);
-    inspection.witnessed = witnessed(scanner(), start)?.max(bounds.durable);
-    inspection.walk(source, scanner(), depth, visit)?;
+    inspection.witnessed = witnessed(scanner(), start)?.max(bounds.durable.unwrap_or(0));
+    let depth_at = |offset| if bounds.durable.is_some_and(|end| offset >= end) { Depth::All } else { depth };
+    inspection.walk(source, scanner(), &depth_at, visit)?;
     Ok(inspection)
 }
 
@@ -166,16 +168,19 @@ impl Inspection {
         &mut self,
         source: &S,
         mut scanner: Scanner<'_, S>,
-        depth: Depth,
+        depth_at: &dyn Fn(u64) -> Depth,
         visit: &mut dyn FnMut(Visit<'_>),
     ) -> io::Result<()> {
         while let Some(step) = scanner.step()? {
             let damage = match step {
                 Step::Damage(damage) => damage,
-                Step::Frame(frame) => match self.check(source, &mut scanner, &frame, depth, visit)? {
-                    None => continue,
-                    Some(damage) => damage,
-                },
+                Step::Frame(frame) => {
+                    let depth = depth_at(frame.offset);
+                    match self.check(source, &mut scanner, &frame, depth, visit)? {
+                        None => continue,
+                        Some(damage) => damage,
+                    }
+                }
             };
             let crash = damage.frame >= self.witnessed && damage.what.is_left_by_a_crash();
             if crash {

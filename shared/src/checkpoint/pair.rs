@@ -98,9 +98,9 @@ impl<'a, S: ReadAt + ?Sized> Pair<'a, S> {
         let len = self.main.len()?;
         let relation = self.journal.map(|journal| self.relation(journal, len)).transpose()?;
         let bounds = match &relation {
-            Some(Relation::Counts(JournalOf { end, .. })) => Bounds { end: *end, durable: *end },
-            Some(Relation::Folded(JournalOf { end, .. })) => Bounds { end: len, durable: *end },
-            Some(Relation::Foreign(_) | Relation::Unreadable(_)) | None => Bounds { end: len, durable: 0 },
+            Some(Relation::Counts(JournalOf { end, .. })) => Bounds { end: *end, durable: Some(*end) },
+            Some(Relation::Folded(JournalOf { end, .. })) => Bounds { end: len, durable: Some(*end) },
+            Some(Relation::Foreign(_) | Relation::Unreadable(_)) | None => Bounds { end: len, durable: None },
         };
         let main = inspect_within(self.main, bounds, depth, &mut |seen| visit(Part::Main, self.main, seen))?;
         let mut counted =
@@ -129,7 +129,7 @@ impl<'a, S: ReadAt + ?Sized> Pair<'a, S> {
             return Ok(Relation::Foreign(Some(of.of)));
         }
         let mut folded = false;
-        let bounds = Bounds { end: len, durable: of.end };
+        let bounds = Bounds { end: len, durable: Some(of.end) };
         let found = inspect_within(self.main, bounds, Depth::Heads, &mut |seen| {
             folded |= seen.frame.offset >= of.end && seen.head.folds() == Some(header.id);
         })?;

@@ -192,6 +192,22 @@ fn a_journal_witnesses_the_checkpoint_that_it_was_begun_for() {
 }
 
 #[test]
+fn reproduces_a_broken_frame_behind_the_end_that_a_journal_names() {
+    let main = main_file();
+    let journal = Grown::journal(&main).values(&[4], None);
+    let behind = main.clone().values(&[4], None);
+    let later = behind.clone().synced().values(&[5], None);
+    assert_eq!(read(&later, Some(&journal)).0, [1, 2, 4], "nothing there is a fold");
+    let broken = later.flip(behind.end() - 1);
+    let pair = Pair { main: &broken.bytes[..], journal: Some(&journal.bytes[..]) };
+    for depth in [Depth::Heads, Depth::Keys, Depth::All] {
+        let found = pair.inspect(depth, &mut |_, _, _| {}).expect("memory");
+        assert!(matches!(found.journal, Some(Journal::Folded)), "{found:?}");
+        assert_eq!((found.is_corrupt(), found.damages().count()), (true, 1), "what told is lost");
+    }
+}
+
+#[test]
 fn a_pair_damaged_anywhere_shows_no_other_value_and_none_twice() {
     let main = main_file();
     let journal = Grown::journal(&main).values(&[4], None).synced().values(&[5, 6], None).synced();
