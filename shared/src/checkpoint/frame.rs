@@ -75,6 +75,15 @@ pub fn is_sound(bytes: &[u8]) -> bool {
     checksum(&bytes[..FIXED], &bytes[FIXED..]) == u32_at(bytes, 36)
 }
 
+/// The same of a head that was not read, `padded_len` bytes long, by its checksum.
+#[must_use]
+pub fn is_sound_with(fixed: &[u8], padded_head: u32, padded_len: u64) -> bool {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&fixed[..36]);
+    crc.combine(&crc32fast::Hasher::new_with_initial_len(padded_head, padded_len));
+    crc.finalize() == u32_at(fixed, 36)
+}
+
 fn checksum(fixed: &[u8], padded_head: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&fixed[..36]);

@@ -32,6 +32,7 @@ pub mod read;
 pub mod scan;
 pub mod show;
 pub mod story;
+mod sums;
 pub mod table;
 mod uniform;
 pub mod window;
@@ -129,5 +130,7 @@ mod damage_tests;
 mod pair_tests;
 #[cfg(test)]
 mod rows_tests;
+#[cfg(test)]
+mod scan_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 //! A frame is believed once its checksum, its tag and its number are right. Where none begins, the scanner looks on for
 //! the next one. It does not read bodies and does not judge damage; that is [`inspect`](super::inspect)'s.
 //!
-//! Invariants: positions only grow; memory is bounded by one head, which is no longer than the file.
+//! Invariants: positions only grow; memory is bounded by one head, which is no longer than the file; so is time by its
+//! length, whatever lies in it.
 
 use std::{fmt, io, ops::Range};
 
@@ -11,8 +12,12 @@ use super::{
     ReadAt,
     frame::{self, FIXED, FrameHeader, MARKER},
     head::{Blob, Head, HeadError},
+    sums::{STRIDE, Sums},
     window::Window,
 };
+
+/// A head that takes no longer to read than to be told by [`Sums`].
+const SHORT: u64 = 4 * STRIDE;
 
 /// A frame whose fixed part and head are sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +125,7 @@ enum Found {
 /// Walks over a file, see the module.
 pub struct Scanner<'a, S: ?Sized> {
     window: Window<'a, S>,
+    sums: Sums<'a, S>,
     len: u64,
     at: u64,
     tag: Option<u32>,
@@ -130,7 +136,8 @@ pub struct Scanner<'a, S: ?Sized> {
 impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     /// Walks from `start` to `len`. Without a tag, that of the first frame found is taken.
     pub fn new(source: &'a S, start: u64, len: u64, tag: Option<u32>) -> Scanner<'a, S> {
-        Scanner { window: Window::new(source, len), len, at: start, tag, sequence: 0, found: None }
+        let (window, sums) = (Window::new(source, len), Sums::new(source));
+        Scanner { window, sums, len, at: start, tag, sequence: 0, found: None }
     }
 
     /// The next step; `None` at the end.
@@ -191,14 +198,26 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
         if !expected || header.body_at() > self.len - at {
             return Ok(Found::Nothing);
         }
-        let bytes = self.window.get(at, header.body_at() as usize)?;
-        if bytes.len() as u64 != header.body_at() || !frame::is_sound(bytes) {
+        if !self.is_sound(at, &header)? {
             return Ok(Found::Nothing);
         }
         if header.frame_len() > self.len - at {
             return Ok(Found::Torn);
         }
         Ok(Found::Frame(FrameAt { offset: at, header }))
+    }
+
+    /// Whether the checksum of a head within the file is right.
+    fn is_sound(&mut self, at: u64, header: &FrameHeader) -> io::Result<bool> {
+        let len = header.body_at();
+        if len <= SHORT {
+            let bytes = self.window.get(at, len as usize)?;
+            return Ok(bytes.len() as u64 == len && frame::is_sound(bytes));
+        }
+        let head = self.sums.of(at + FIXED as u64..at + len)?;
+        let fixed = self.window.get(at, FIXED)?;
+        let is_sound = |head| fixed.len() == FIXED && frame::is_sound_with(fixed, head, len - FIXED as u64);
+        Ok(head.is_some_and(is_sound))
     }
 
     /// Looks for the next frame from `at` on.

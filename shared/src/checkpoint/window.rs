@@ -29,7 +29,8 @@ impl<'a, S: ReadAt + ?Sized> Window<'a, S> {
         let inside = at
             .checked_sub(self.start)
             .and_then(|skip| usize::try_from(skip).ok())
-            .filter(|skip| skip.checked_add(len).is_some_and(|end| end <= self.filled));
+            .filter(|&skip| skip <= self.filled)
+            .filter(|skip| skip.checked_add(len).is_some_and(|end| end <= self.filled || self.is_last()));
         let skip = match inside {
             Some(skip) => skip,
             None => {
@@ -39,6 +40,11 @@ impl<'a, S: ReadAt + ?Sized> Window<'a, S> {
         };
         let end = self.filled.min(skip + len);
         Ok(&self.bytes[skip..end])
+    }
+
+    /// Whether nothing follows on what was read.
+    fn is_last(&self) -> bool {
+        self.start + self.filled as u64 >= self.end
     }
 
     fn fill(&mut self, at: u64, len: usize) -> io::Result<()> {
