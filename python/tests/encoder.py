@@ -126,7 +126,7 @@ class Encoder:
         self.listed: list[bytes] = []
         packed = cast(bytes, msgpack.packb(told))
         start = struct.pack("<8sHHI4s", b"\x89MNP\r\n\x1a\n", 1, minor, len(packed), self.tag)
-        self._write(start + struct.pack("<I", zlib.crc32(start + padded(packed))) + padded(packed))
+        self.raw(start + struct.pack("<I", zlib.crc32(start + padded(packed))) + padded(packed))
         self.durable = self.length
 
     def __enter__(self) -> Encoder:
@@ -137,7 +137,8 @@ class Encoder:
     ) -> None:
         self.file.close()
 
-    def _write(self, data: bytes) -> None:
+    def raw(self, data: bytes) -> None:
+        """Writes bytes that may be anything."""
         self.file.write(data)
         self.file.flush()
         self.length += len(data)
@@ -153,7 +154,7 @@ class Encoder:
         if kind in self.counts:
             self.listed.append(struct.pack("<Q", at) + head)
             self.counts[kind] += told["n"]
-        self._write(b"".join([head, *map(padded, blobs)]))
+        self.raw(b"".join([head, *map(padded, blobs)]))
         self.sequence += 1
         return at
 

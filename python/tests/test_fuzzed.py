@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import struct
+import zlib
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import pytest
 from encoder import Encoder, columns, pack, plain, write
 
 from maniple import Checkpoint, CheckpointError
+from maniple.checkpoint import _source, _sums
 
 NOT_UTF8 = b"\xa2\xff\xfe"
 
@@ -165,3 +170,60 @@ def test_reproduces_a_broken_frame_behind_the_end_that_a_journal_names() -> None
     assert len(Checkpoint(path, strict=False)) == 4
     with pytest.raises(CheckpointError, match="are damaged"):
         Checkpoint(path)
+
+
+@pytest.fixture
+def summed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many bytes checksums were made of."""
+    sizes: list[int] = []
+
+    def counting(data: bytes, before: int = 0) -> int:
+        sizes.append(len(data))
+        return zlib.crc32(data, before)
+
+    for module in (_source, _sums):
+        monkeypatch.setattr(module, "crc32", counting)
+    return lambda: sum(sizes)
+
+
+@pytest.mark.parametrize("count", [500, 5_000])
+def test_reproduces_false_heads_within_each_other_that_took_the_square_of_their_number(
+    tmp_path: Path, summed: Callable[[], int], count: int
+) -> None:
+    with Encoder(tmp_path / "f") as file:
+        fixed = struct.pack("<4sIQQQ4sI", b"MNPF", count * 40, 0, 0, 0, file.tag, 1)
+        file.raw(fixed * count + bytes(count * 40))
+        file.sequence = 3
+        file.synced()
+        file.rows({1: 0.5})
+    assert list(Checkpoint(tmp_path / "f", strict=False).items()) == [(1, 0.5)]
+    assert summed() < 3 * _sums.STRIDE * count, "two strides for each head at most, and the file"
+
+
+def test_reproduces_indexes_within_each_other_that_took_the_square_of_their_number(
+    tmp_path: Path, summed: Callable[[], int]
+) -> None:
+    count, size, inner = 400, 112, b""
+    with Encoder(tmp_path / "f") as file, Encoder(tmp_path / "parts") as parts:
+        file.rows({1: 0.5})
+        for number in reversed(range(count)):
+            parts.sequence = number + 1
+            at = parts.frame("index", [inner], optional=True, previous=file.length + (number - 1) * size)
+            inner = (tmp_path / "parts").read_bytes()[at:]
+        assert len(inner) == count * size, "each one's head and fixed part"
+        file.sequence, file.listed, file.previous = count + 1, [], file.length + (count - 1) * size
+        file.raw(inner)
+        file.close()
+    with pytest.raises(CheckpointError, match="are damaged"):
+        Checkpoint(tmp_path / "f")
+    assert summed() < 10 * (tmp_path / "f").stat().st_size
+
+
+def test_the_checksum_of_any_run_is_that_of_its_bytes(tmp_path: Path) -> None:
+    data = random.Random(1).randbytes(200_000)
+    (tmp_path / "f").write_bytes(data)
+    with open(tmp_path / "f", "rb") as file:
+        sums = _sums.Sums(file.fileno())
+        for start in (0, 1, 40, 4096, 4097, 77_777, 81_873, 150_000, 3):
+            for end in (start, start + 1, start + 4095, start + 4096, start + 4097, 200_000):
+                assert sums.of(start, end, 7) == zlib.crc32(data[start:end], 7), (start, end)
