@@ -172,6 +172,20 @@ def test_reproduces_a_broken_frame_behind_the_end_that_a_journal_names() -> None
         Checkpoint(path)
 
 
+@pytest.mark.parametrize("rest", [b"\x91", b"\x99\x99\x9a", b"\xa1", b"\xc0"])
+@pytest.mark.parametrize("is_text", [False, True])
+def test_reproduces_what_is_left_of_a_value_behind_the_last(tmp_path: Path, rest: bytes, is_text: bool) -> None:
+    with Encoder(tmp_path / "f") as file:
+        values = columns("scalar", [["a", "a"]]) if is_text else plain([1, 2])
+        values.blobs[-1] += rest
+        file.values(plain([1, 2]), values, 2)
+        file.synced()
+        file.rows({3: 0.5})
+    with pytest.raises(CheckpointError, match="are damaged"):
+        list(Checkpoint(tmp_path / "f").items())
+    assert list(Checkpoint(tmp_path / "f", strict=False).items()) == [(3, 0.5)]
+
+
 @pytest.fixture
 def summed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many bytes checksums were made of."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgpack
@@ -48,17 +49,18 @@ class Decoder:
     def __init__(self, unpickle: bool) -> None:
         self.unpickle = unpickle
 
-    def items(self, blob: bytes, count: int | None, *, keys: bool = False) -> list[Any]:
-        """So many values, one behind the other; arrays are tuples in keys. Raises Malformed."""
+    def items(self, blob: bytes, n: int | None, *, keys: bool = False) -> list[Any]:
+        """The values one behind the other, `n` if that is told; arrays are tuples in keys. Raises Malformed."""
+        n = count(blob) if n is None else n
         unpacker = msgpack.Unpacker(
             use_list=not keys, ext_hook=self.extension, max_buffer_size=len(blob) + 1, **OPTIONS
         )
         unpacker.feed(blob)
         try:
-            items = list(unpacker)
+            items = list(islice(unpacker, n))  # no more: it counts the bytes of a value that is cut short as read
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
             raise Malformed from error
-        if count not in (None, len(items)) or unpacker.tell() != len(blob):
+        if len(items) != n or unpacker.tell() != len(blob):
             raise Malformed
         return items
 
