@@ -7,7 +7,7 @@ PACKAGE := $(VENV)/.package
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help build demo forget-skipped test test-rust test-python lint format bench fuzz soak clean
+.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -19,13 +19,18 @@ build: $(PACKAGE) ## build target/release/maniple, and .venv with the package ma
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(PACKAGE): $(VENV)/bin/python python/pyproject.toml $(wildcard python/src/maniple/*.py python/src/maniple/*/*.py)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check ./python
+# Its sources are used where they are, so that a change of them installs nothing anew.
+$(PACKAGE): $(VENV)/bin/python python/pyproject.toml
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable ./python
 	@touch $@
 
 $(TOOLS): $(VENV)/bin/python python/requirements-dev.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r python/requirements-dev.txt
 	@touch $@
+
+wheel: build $(TOOLS) ## build target/wheels/maniple-*.whl, the package with the program inside
+	@rm -rf target/wheels
+	cd python && ../$(VENV)/bin/maturin build --quiet --release --out ../target/wheels
 
 demo: build ## compute eight factors of 20 stocks, go on from the checkpoint, add tasks
 	@examples/factors/demo.sh $(abspath $(BIN)) $(abspath $(VENV))
@@ -45,7 +50,7 @@ format: $(TOOLS) ## format everything
 	cargo fmt --all
 	$(VENV)/bin/ruff format python examples bench fuzz tests
 
-test: forget-skipped build test-rust test-python ## every test
+test: forget-skipped build wheel test-rust test-python ## every test
 	@tests/skipped.sh
 
 forget-skipped:

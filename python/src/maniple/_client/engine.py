@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections import Counter
 from pathlib import Path
@@ -28,7 +29,10 @@ def binary() -> str:
     named = os.environ.get("MANIPLE_BINARY")
     if named and not os.access(named, os.X_OK):
         raise EngineError(f"$MANIPLE_BINARY names {named}, which is no program that can be executed")
-    places = [Path(sys.executable).parent / "maniple", Path(__file__).parents[1] / "bin" / "maniple"]
+    # Where an installer puts programs: beside the interpreter, or for a user or a folder of packages elsewhere.
+    folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
+    folders += [Path(sysconfig.get_path("scripts", "posix_user")), Path(__file__).parents[1] / "bin"]
+    places = list(dict.fromkeys(folder / "maniple" for folder in folders))
     beside = next((str(place) for place in places if os.access(place, os.X_OK)), None)
     found = named or beside or shutil.which("maniple")
     if not found:
