@@ -31,7 +31,7 @@ def binary() -> str:
         raise EngineError(f"$MANIPLE_BINARY names {named}, which is no program that can be executed")
     # Where an installer puts programs: beside the interpreter, or for a user or a folder of packages elsewhere.
     folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
-    folders += [Path(sysconfig.get_path("scripts", "posix_user")), Path(__file__).parents[1] / "bin"]
+    folders += [Path(sysconfig.get_path("scripts", "posix_user")), Path(__file__).parents[2] / "bin"]
     places = list(dict.fromkeys(folder / "maniple" for folder in folders))
     beside = next((str(place) for place in places if os.access(place, os.X_OK)), None)
     found = named or beside or shutil.which("maniple")
