@@ -66,6 +66,7 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
         wants_results: !matches!(results, Results::Kept),
         wants_failures: false,
         detached,
+        objects: Vec::new(),
     };
     let checkpoint = spec.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
     Ok(Prepared { spec, reader, results, quiet: job.quiet, json: job.json, grace: job.grace, checkpoint })

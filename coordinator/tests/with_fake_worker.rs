@@ -125,6 +125,7 @@ fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
         wants_results: checkpoint.is_none(),
         wants_failures: false,
         detached: false,
+        objects: vec![],
     }
 }
 

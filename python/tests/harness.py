@@ -79,7 +79,8 @@ class Node:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
         theirs.setblocking(False)  # as the runtime of a node may leave it
-        program = memfd(b"".join((SOURCE / f"{name}.py").read_bytes() for name in ("codec", "shape", "child")))
+        texts = ((SOURCE / f"{name}.py").read_bytes() for name in ("codec", "shape", "objects", "child"))
+        program = memfd(b"".join(texts))
         beacon = memfd(b"", 4096)
         self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")
         self.page[1] = NO_BOUND
@@ -161,9 +162,10 @@ class Node:
         memory: int | None = None,
         value_limit: int = 1 << 20,
         shape: Any = None,
+        objects: Any = None,
     ) -> tuple[str, dict[str, Any]]:
         what = {"module": module, "function": function, "path": list(path), "memory": memory}
-        told = {} if shape is None else {"shape": shape}
+        told = {name: value for name, value in (("shape", shape), ("objects", objects)) if value is not None}
         self.send({"Load": {**what, "value_limit": value_limit, **told}})
         name, fields, _ = self.receive()
         return name, fields

@@ -27,6 +27,11 @@ newtype!(
     "{:016x}"
 );
 newtype!(
+    /// An object of a job, drawn at random by the client that has it.
+    ObjectId(u64),
+    "{:016x}"
+);
+newtype!(
     /// A worker node for as long as its process lives, drawn at random at its start; it survives reconnections.
     WorkerId(u64),
     "{:016x}"

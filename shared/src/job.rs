@@ -7,7 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{id::JobId, location::Location, shape::ValueShape};
+use crate::{
+    id::JobId,
+    location::Location,
+    object::{ObjectSpec, Purpose},
+    shape::ValueShape,
+};
 
 /// A job as its client describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +34,19 @@ pub struct JobSpec {
     pub wants_failures: bool,
     /// Whether the job goes on when its client is gone.
     pub detached: bool,
+    /// What its function needs besides the tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectSpec>,
 }
 
 impl JobSpec {
+    /// Bytes that each of its processes may map without having them for itself.
+    #[must_use]
+    pub fn shared_bytes(&self) -> u64 {
+        let shared = self.objects.iter().filter(|object| object.purpose == Purpose::Shared);
+        shared.map(|object| object.size).sum()
+    }
+
     /// The checkpoint is open: from now on it is the one that is gone on from, and its values have this shape.
     pub fn settle(&mut self, shape: &ValueShape) {
         if let Some(checkpoint) = &mut self.checkpoint {

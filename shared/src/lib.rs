@@ -10,6 +10,7 @@ pub mod inject;
 pub mod job;
 pub mod location;
 pub mod msgpack;
+pub mod object;
 pub mod outcome;
 pub mod security;
 pub mod shape;

@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 use shared::{
-    id::{Attempt, BatchId, Epoch, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
+    id::{Attempt, BatchId, Epoch, JobId, ObjectId, ReportId, TaskIndex, TaskRange, WorkerId},
     job::{CheckpointSpec, CommandSpec, Compression, Existing, FunctionSpec, JobSpec, Limits, Work},
+    object::{ObjectSpec, Purpose},
     outcome::{Cause, Failure},
     shape::ValueShape,
     wire::{Hello, Role, Version, Welcome, child::*, client::*, worker::*},
@@ -50,6 +51,7 @@ fn spec(work: Work) -> Box<JobSpec> {
         wants_results: false,
         wants_failures: false,
         detached: true,
+        objects: vec![],
     })
 }
 
@@ -63,6 +65,15 @@ fn spec_of_columns(work: Work) -> Box<JobSpec> {
         checkpoint.shape = ValueShape::Columns(vec!["a".to_owned()]);
     }
     spec
+}
+
+/// Both kinds of object, with a place and without.
+fn objects() -> Vec<ObjectSpec> {
+    let place = Some("/proc/7/fd/9".to_owned());
+    vec![
+        ObjectSpec { id: ObjectId(3), size: 4, purpose: Purpose::Shared, place },
+        ObjectSpec { id: ObjectId(5), size: 6, purpose: Purpose::Function, place: None },
+    ]
 }
 
 fn heads() -> Vec<(&'static str, String)> {
@@ -136,6 +147,7 @@ fn heads() -> Vec<(&'static str, String)> {
         memory: Some(1),
         value_limit: 2,
         shape: ValueShape::Open,
+        objects: vec![],
     };
     let shaped = |shape| ToChild::Load(Load { shape, ..load.clone() });
     vec![
@@ -144,6 +156,10 @@ fn heads() -> Vec<(&'static str, String)> {
         ("Welcome.Refused", head(&Welcome::Refused { reason: text("no") })),
         ("ToWorker.Job", head(&ToWorker::Job(spec(function)))),
         ("ToWorker.Job.columns", head(&ToWorker::Job(spec_of_columns(command.clone())))),
+        (
+            "ToWorker.Job.objects",
+            head(&ToWorker::Job(Box::new(JobSpec { objects: objects(), ..*spec(command.clone()) }))),
+        ),
         ("ToWorker.JobEnded", head(&ToWorker::JobEnded(job))),
         ("ToWorker.Run", head(&ToWorker::Run(run))),
         ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),
@@ -184,6 +200,7 @@ fn heads() -> Vec<(&'static str, String)> {
             "ToChild.Load.pickled",
             head(&ToChild::Load(Load { pickled: Some(vec![7].into()), ..load.clone() })),
         ),
+        ("ToChild.Load.objects", head(&ToChild::Load(Load { objects: objects(), ..load.clone() }))),
         ("ToChild.Load.any", head(&shaped(ValueShape::Any))),
         ("ToChild.Load.single", head(&shaped(ValueShape::Single))),
         ("ToChild.Load.width", head(&shaped(ValueShape::Width(8)))),

@@ -49,6 +49,7 @@ fn a_failure_does_not_hide_a_value() {
         wants_results: false,
         wants_failures: false,
         detached: false,
+        objects: vec![],
     };
     let mut answers = Vec::new();
     let mut tasks = TaskList::new();

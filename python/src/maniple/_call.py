@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def maker(initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> Callable[[int, bytes], list[Any]]:
+def maker(initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> Callable[..., list[Any]]:
     """The function of an executor's job; `initializer` runs once in each process, before the first call."""
     state: dict[str, str | None] = {}
 
@@ -20,7 +20,7 @@ def maker(initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> 
         frames = error.__traceback__.tb_next if error.__traceback__ else None
         return "".join(traceback.format_exception(type(error), error, frames))
 
-    def call(number: int, work: bytes) -> list[Any]:
+    def call(number: int, work: bytes, **shared: Any) -> list[Any]:
         import pickle
 
         if not state:
@@ -33,8 +33,8 @@ def maker(initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> 
         if state["failed"] is not None:
             return [None, state["failed"]]
         try:
-            function, args, kwargs = pickle.loads(work)
-            return [True, function(*args, **kwargs)]
+            function, args, kwargs, lacking = pickle.loads(work)
+            return [True, function(*args, **kwargs, **{name: shared[name] for name in lacking})]
         except BaseException as error:
             story = told(error)
             error.__traceback__ = None

@@ -26,7 +26,7 @@ import cloudpickle
 
 from . import _call
 from ._client.engine import ENGINES
-from ._client.function import describe
+from ._client.function import describe, takers
 from ._client.spec import job_spec, limits
 from ._client.wire import PAYLOAD_LIMIT
 from ._flight import Flight, Item, RemoteTraceback, Several, again, chunked, pickled
@@ -57,6 +57,9 @@ class Executor(Base):
         How many calls run at a time. None: one per core.
     initializer, initargs
         Called once in each process, before its first call. If it raises, the executor is broken.
+    shared
+        Values by name: a call whose function has a parameter of that name, and is not given it, gets the value as a
+        keyword argument. See :func:`maniple.map`.
     retries
         How often a call is made again after its process died.
     timeout
@@ -78,6 +81,7 @@ class Executor(Base):
         *,
         initializer: Callable[..., Any] | None = None,
         initargs: tuple[Any, ...] = (),
+        shared: dict[str, Any] | None = None,
         retries: int = 3,
         timeout: float | None = None,
         memory: int | None = None,
@@ -89,7 +93,8 @@ class Executor(Base):
         self._processes = max_workers
         self.workers = max_workers or os.cpu_count() or 1
         """How many calls run at a time."""
-        function = describe(_call.maker(initializer, initargs))
+        function = describe(_call.maker(initializer, initargs), shared=shared)
+        self._shared = tuple(shared or ())
         self._spec = job_spec(function, limits(retries, timeout=timeout, memory=memory))
         self._codec = Codec()
         self._lock = threading.RLock()
@@ -116,7 +121,7 @@ class Executor(Base):
         name = getattr(fn, "__qualname__", type(fn).__qualname__)
         work, trouble, is_due = b"", None, False
         try:
-            work = pickled((fn, args, kwargs))
+            work = pickled((fn, args, kwargs, self._lacking(fn, args, kwargs) if self._shared else ()))
             if len(work) > PAYLOAD_LIMIT - 64:
                 raise FunctionError(
                     f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {PAYLOAD_LIMIT >> 20} MiB can be sent"
@@ -141,6 +146,11 @@ class Executor(Base):
         elif is_due:
             self._pump()
         return future
+
+    def _lacking(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+        """What a call gets of the shared values."""
+        inner, given = (fn.function, 0) if isinstance(fn, Several) else (fn, len(args))
+        return tuple(name for name in takers(inner, self._shared, given) or () if name not in kwargs)
 
     def map(
         self,
@@ -330,6 +340,8 @@ class Executor(Base):
         with self._idle:
             if not self._queue and not self._in_flight():
                 _BUSY.discard(self)
+                if self._closed and not self._flights:
+                    self._spec.cargo.close()
             self._idle.notify_all()
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from ._client.engine import ENGINES
-from ._client.spec import results_of
+from ._client.spec import JobSpec, results_of
 from ._client.wire import Connection
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class Item:
 class Flight:
     """A job that carries calls; `items` are those in flight, by their position in it."""
 
-    def __init__(self, executor: Executor, connection: Connection, spec: dict[str, Any]) -> None:
+    def __init__(self, executor: Executor, connection: Connection, spec: JobSpec) -> None:
         self.executor, self.connection = weakref.ref(executor), connection
         self.number = secrets.randbits(64)
         self.items: dict[int, Item] = {}
         self.calls = self.bytes = 0
         connection.follow(self.number, self)
-        connection.say({"Submit": spec | {"id": self.number}})
+        connection.say(spec.submit(self.number))
 
     def send(self, items: list[Item], keys: list[bytes]) -> None:
         """More calls."""
@@ -125,9 +125,9 @@ class Several:
     def __init__(self, function: Callable[..., Any], *, star: bool) -> None:
         self.function, self.star = function, star
 
-    def __call__(self, calls: list[Any]) -> list[Any]:
+    def __call__(self, calls: list[Any], **shared: Any) -> list[Any]:
         """The values, in order."""
-        return [self.function(*call) if self.star else self.function(call) for call in calls]
+        return [self.function(*(call if self.star else (call,)), **shared) for call in calls]
 
 
 def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -136,7 +136,7 @@ def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:
     return iter(lambda: list(itertools.islice(rest, size)), [])
 
 
-def pickled(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> bytes:
+def pickled(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], tuple[str, ...]]) -> bytes:
     """A call as bytes: by pickle where all of it can be imported elsewhere, else by cloudpickle."""
     function = getattr(work[0], "function", work[0])
     if getattr(function, "__module__", "__main__") not in ("__main__", "__mp_main__"):

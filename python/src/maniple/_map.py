@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._client.function import describe
+from ._client.function import describe, takers
 from ._client.job import Job, Outcomes, Plan, Progress
-from ._client.spec import checkpoint_spec, fields_of, job_spec, limits
+from ._client.spec import JobSpec, checkpoint_spec, fields_of, job_spec, limits
 from ._progress import bar
 from .codec import Codec, Undecodable, head
-from .errors import Failure, JobFailed
+from .errors import Failure, FunctionError, JobFailed
 
 if TYPE_CHECKING:
     from .checkpoint import Rows
@@ -24,6 +24,9 @@ def map(
     func: Callable[..., Any],
     tasks: Iterable[Any],
     *,
+    shared: dict[str, Any] | None = None,
+    initializer: Callable[..., Any] | None = None,
+    initargs: tuple[Any, ...] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     any_work: bool = False,
@@ -56,6 +59,11 @@ def map(
     tasks
         An iterable of tasks. A tuple or list is the positional arguments, a dict the keyword arguments, anything else
         the single argument. Equal tasks are computed once.
+    shared
+        Values by name that every call gets as keyword arguments. They are sent once, and the arrays of numpy, pandas
+        and Arrow in them are one piece of memory that all processes of a machine read, and nobody may write.
+    initializer, initargs
+        Called once in each process, before its first task. If it raises, so does this call.
     checkpoint
         File that keeps every outcome; see ``maniple.Checkpoint``. None: values are kept in memory only.
     fresh
@@ -100,7 +108,7 @@ def map(
     JobFailed
         Tasks failed; it has their stories, and all other results.
     FunctionError
-        The function, or a task, cannot be sent; or the function cannot be loaded.
+        The function, what is shared, or a task cannot be sent; or cannot be loaded; or the initializer raised.
     CheckpointError
         The checkpoint is damaged, in use, or of another function.
     JobStopped
@@ -123,7 +131,8 @@ def map(
         kept_in = checkpoint_spec(
             checkpoint, existing, list(columns), list(key_columns), shape, compress=compress, flush=flush
         )
-    spec = job_spec(describe(func), limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
+    function = describe(func, shared=checked(func, shared), initializer=initializer, initargs=initargs)
+    spec = job_spec(function, limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
     job = run(spec, tasks, processes, shown(progress))
     found = collected(job, checkpoint) if collect else None
     failures = stories(job)
@@ -137,7 +146,17 @@ def map(
     return [found[at] for at in job.asked if at in found]
 
 
-def run(spec: dict[str, Any], tasks: Iterable[Any], processes: int | None, show: Shown | None) -> Outcomes:
+def checked(func: Callable[..., Any], shared: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is shared, if the function has parameters for it."""
+    taken = takers(func, shared or ())
+    for name in shared or ():
+        if taken is not None and name not in taken:
+            what = getattr(func, "__qualname__", type(func).__qualname__)
+            raise FunctionError(f"function {what} has no parameter {name}, which shared= gives it")
+    return shared
+
+
+def run(spec: JobSpec, tasks: Iterable[Any], processes: int | None, show: Shown | None) -> Outcomes:
     """Run a job to its end; `processes` and `show` as in ``map``."""
     if processes is not None and processes < 1:
         raise ValueError(f"{processes} processes run no task; give at least 1, or None for one per core")

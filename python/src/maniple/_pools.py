@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe
 from ._client.job import Outcomes, Progress
-from ._client.spec import checkpoint_spec, job_spec, limits
+from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits
 from ._map import OnError, Shown, collected, run, shown, stories
 from .codec import Codec
 from .errors import JobFailed
@@ -250,7 +250,7 @@ def run_pools_queue(
 
 
 def _rows(
-    spec: dict[str, Any],
+    spec: JobSpec,
     args: Iterable[Sequence[Any]],
     processes: int | None,
     show: Shown | None,

@@ -1,8 +1,9 @@
 """The Python child of a node: loads one function, calls it with key after key, sends back what came of it.
 
-A node executes the texts of ``codec.py``, ``shape.py`` and this file as ``__main__``, with two arguments: the
-descriptors of the control socket and of the beacon page. Nothing but the standard library needs to be installed. It
-knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and failures go out.
+A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py`` and this file as ``__main__``, with two
+arguments: the descriptors of the control socket and of the beacon page. Nothing but the standard library needs to be
+installed. It knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and failures go
+out.
 Messages: ``shared/src/wire/child.rs``. A frame: length of head, length of payload (u32, little-endian), head, payload.
 
 Invariants
@@ -26,11 +27,12 @@ import signal
 import struct
 import sys
 import time
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NoReturn
 
 if "Codec" not in globals():
     from maniple.codec import Codec, Undecodable, Unkeepable, head, name_of, text_of
+    from maniple.objects import read
     from maniple.shape import Shape
 
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
@@ -76,17 +78,40 @@ def traceback_of(error: BaseException) -> str:
         return f"<its traceback raised {name_of(type(other))}>"
 
 
-def load(module: str, function: str, path: list[str], pickled: bytes | None) -> Any:
-    """The function that is to be called; raises Unloadable from what is the matter."""
+def prepared(what: dict[str, Any]) -> Any:
+    """The function that is to be called, with what all calls share; raises Unloadable from what is the matter."""
+    objects = {told["purpose"]: told for told in what.get("objects", ())}
+    function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
+    if "Shared" not in objects:
+        return function
+    try:
+        return partial(function, **read(objects["Shared"], own=False))
+    except BaseException as error:
+        why = f"{name_of(type(error))}: {text_of(error)}"
+        raise Unloadable(f"what the tasks share cannot be loaded in {sys.executable}: {why}") from error
+
+
+def begun(initializer: Any, initargs: Any, function: Any) -> Any:
+    """A function with an initializer, which is called."""
+    try:
+        initializer(*initargs)
+    except BaseException as error:
+        raise Unloadable(f"the initializer raised {name_of(type(error))}: {text_of(error)}") from error
+    return function
+
+
+def load(module: str, function: str, path: list[str], pickled: bytes | None, large: dict[str, Any] | None) -> Any:
+    """The function alone."""
     sys.path[:] = path + [entry for entry in sys.path if entry and not entry.startswith(("/dev/fd", "/proc/self/fd"))]
     if path and os.path.isdir(path[0]):
         os.chdir(path[0])
-    if pickled is not None:
+    if pickled is not None or large is not None:
         try:
-            return importlib.import_module("pickle").loads(pickled)
+            sent = read(large, own=True) if large else importlib.import_module("pickle").loads(pickled)
         except BaseException as error:
             what = f"{name_of(type(error))}: {text_of(error)}"
             raise Unloadable(f"function {function} does not unpickle in {sys.executable}: {what}") from error
+        return sent if type(sent) is not dict else begun(**sent)
     try:
         __import__(module)
         loaded = sys.modules[module]
@@ -203,7 +228,7 @@ class Child:
             soft = self.memory if hard == resource.RLIM_INFINITY else min(self.memory, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         try:
-            self.function = load(what["module"], what["function"], what["path"], what.get("pickled"))
+            self.function = prepared(what)
         except Unloadable as error:
             self.streams.tidy()
             line, story = " ".join(str(error).split()), traceback_of(error.__cause__) if error.__cause__ else ""

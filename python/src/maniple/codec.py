@@ -1,8 +1,9 @@
 """Values to MessagePack and back: the one place that says what becomes of a Python value.
 
-A node executes the text of this file, with ``shape.py`` and ``child.py`` behind it, in an interpreter where nothing
-needs to be installed: it imports the standard library only. All of MessagePack that is needed is here; the library
-msgpack, where it is installed, does the ordinary cases faster, and both give the same bytes. It knows nothing of tasks.
+A node executes the text of this file, with ``shape.py``, ``objects.py`` and ``child.py`` behind it, in an interpreter
+where nothing needs to be installed: it imports the standard library only. All of MessagePack that is needed is here;
+the library msgpack, where it is installed, does the ordinary cases faster, and both give the same bytes. It knows
+nothing of tasks.
 
 None, bool, int, float, str, bytes, list, dict, of exactly these types, are plain MessagePack; numpy's scalars of these
 kinds, up to 64 bits, become Python's. Anything else is an extension type (for readers: ``docs/values.md``):

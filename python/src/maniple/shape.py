@@ -1,6 +1,6 @@
 """What the values of a job have to look like: a row of the width, or of the names, that its checkpoint has already.
 
-A node executes the text of this file between those of ``codec.py`` and ``child.py``. It does not know where a shape
+A node executes the text of this file between those of ``codec.py`` and ``objects.py``. It does not know where a shape
 comes from, nor of tasks; a value that does not fit is never cut or padded, only refused, in one line.
 """
 

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::shape::ValueShape;
+use crate::{object::ObjectSpec, shape::ValueShape};
 
 /// What a node says to a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Load {
     /// What values have to look like.
     #[serde(default, skip_serializing_if = "ValueShape::is_open")]
     pub shape: ValueShape,
+    /// What is mapped and not sent; each has its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectSpec>,
 }
 
 /// What a child says.

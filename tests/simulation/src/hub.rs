@@ -257,5 +257,6 @@ fn spec(batch_size: Option<u32>) -> JobSpec {
         wants_results: false,
         wants_failures: false,
         detached: false,
+        objects: vec![],
     }
 }

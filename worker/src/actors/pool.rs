@@ -99,6 +99,7 @@ impl Pool {
                     memory: spec.limits.memory,
                     value_limit: VALUE_LIMIT,
                     shape: spec.checkpoint.as_ref().map(|spec| spec.shape.clone()).unwrap_or_default(),
+                    objects: spec.objects.clone(),
                 };
                 Ok((launcher.child(spec.id, function)?, Some(load)))
             }

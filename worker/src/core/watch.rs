@@ -44,8 +44,9 @@ impl Core {
             };
             let Some(job) = self.jobs.get(&job) else { continue };
             let limits = &job.spec.limits;
-            let (timeout, memory) = (limits.timeout, limits.memory);
-            match self.judge(index, reading, timeout, memory, at) {
+            let own = reading.memory.map(|used| used.saturating_sub(job.spec.shared_bytes()));
+            let over = limits.memory.zip(own).filter(|(limit, used)| used > limit);
+            match self.judge(index, reading, limits.timeout, over, at) {
                 Sentence::Spare => self.warn_if_stuck(reading.life, at, out),
                 Sentence::Condemn(cause) => {
                     self.condemn(reading.life, reading.running, Doom::Guilty(cause), out)
@@ -61,7 +62,7 @@ impl Core {
         index: usize,
         reading: &Reading,
         timeout: Option<Duration>,
-        memory: Option<u64>,
+        over: Option<(u64, u64)>,
         at: Instant,
     ) -> Sentence {
         let (since, idle) = match &self.places[index].state {
@@ -75,8 +76,6 @@ impl Core {
             }
             State::Empty | State::Starting(_) | State::Stopping { .. } => return Sentence::Spare,
         };
-        let over =
-            memory.and_then(|limit| reading.memory.filter(|used| *used > limit).map(|used| (limit, used)));
         match (since, over) {
             (Some(_), Some((limit, used))) => Sentence::Condemn(Cause::OutOfMemory(limit, used)),
             (None, Some(_)) if idle => Sentence::Replace,

@@ -50,6 +50,7 @@ fn job(work: Work) -> JobSpec {
         wants_results: false,
         wants_failures: false,
         detached: false,
+        objects: vec![],
     }
 }
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any
 
-import cloudpickle
-
 from ..errors import FunctionError
+from .cargo import Cargo, dumped
+from .spec import Function
 
-SIZE_LIMIT = 900 << 10
-"""Bytes of a function that is sent by value."""
+LARGE = 900 << 10
+"""Bytes of a function beyond which it is an object."""
+
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def is_importable(function: Any, module: str, name: str) -> bool:
@@ -44,8 +47,14 @@ def path() -> list[str]:
     return list(dict.fromkeys([cwd, *(entry for entry in beside if os.path.exists(entry))]))
 
 
-def describe(function: Callable[..., Any]) -> dict[str, Any]:
-    """The fields of a `FunctionSpec`.
+def describe(
+    function: Callable[..., Any],
+    *,
+    shared: dict[str, Any] | None = None,
+    initializer: Callable[..., Any] | None = None,
+    initargs: tuple[Any, ...] = (),
+) -> Function:
+    """What is sent of a function: it gets what is `shared` as keyword arguments, the initializer is called before it.
 
     Raises
     ------
@@ -54,21 +63,31 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
     """
     if not callable(function):
         raise FunctionError(f"a function is wanted, not {function!r} of type {type(function).__name__}")
+    if initializer is not None and not callable(initializer):
+        raise TypeError("initializer must be a callable")
+    cargo = Cargo()
+    cargo.share(shared)
     module, name = name_of(function)
     spec: dict[str, Any] = {"module": module, "function": name, "path": path(), "python": sys.executable}
-    if is_importable(function, module, name):
-        return spec
+    if initializer is None and is_importable(function, module, name):
+        return Function(spec, cargo)
+    # In one pickle both have the same globals, as they had here.
+    both = {"initializer": initializer, "initargs": initargs, "function": function}
+    pickled = dumped(function if initializer is None else both, f"function {name}")
+    if len(pickled) <= LARGE:
+        spec["pickled"] = pickled
+    else:
+        cargo.add_function(name, pickled)
+    return Function(spec, cargo)
+
+
+def takers(function: Any, names: Iterable[str], given: int = 0) -> list[str] | None:
+    """Which of some names a function has parameters for behind so many `given` ones; None if it does not say."""
     try:
-        pickled = cloudpickle.dumps(function)
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise FunctionError(
-            f"function {name} cannot be sent to other processes, as it does not pickle: {why}"
-        ) from error
-    if len(pickled) > SIZE_LIMIT:
-        size = f"{len(pickled) / 1e6:.1f} MB"
-        raise FunctionError(
-            f"function {name} takes {size} with all that it refers to, at most {SIZE_LIMIT >> 10} KiB can be sent: "
-            "have it load its data by itself, from a file, once a process"
-        )
-    return spec | {"pickled": pickled}
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    taken = {parameter.name for parameter in parameters[:given]}
+    by_name = {parameter.name for parameter in parameters if parameter.kind in BY_NAME} - taken
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return [name for name in names if name in by_name or (takes_all and name not in taken)]

@@ -22,7 +22,7 @@ from typing import Any
 from ..codec import Codec, OneByOne, Unkeepable
 from ..errors import EngineError, FunctionError, JobStopped, ManipleError
 from .engine import ENGINES
-from .spec import fields_of, results_of
+from .spec import JobSpec, fields_of, results_of
 from .wire import PAYLOAD_LIMIT, Connection
 
 CHUNK_TASKS, CHUNK_BYTES = 4096, 1 << 20
@@ -62,9 +62,9 @@ class Progress:
 
 @dataclass
 class Plan:
-    """What a job is: fields of `JobSpec`, but for its id, and how many processes it wants."""
+    """What a job is, and how many processes it wants."""
 
-    spec: dict[str, Any]
+    spec: JobSpec
     processes: int | None
     show: Callable[[Progress], None] | None
 
@@ -131,6 +131,12 @@ class Job:
         ManipleError
             It ended early.
         """
+        try:
+            return self._run()
+        finally:
+            self._plan.spec.cargo.close()
+
+    def _run(self) -> Outcomes:
         lives, before = 0, -1
         while True:
             connection = ENGINES.take(self._plan.processes)
@@ -152,7 +158,7 @@ class Job:
         self._prepare()
         connection.follow(number, self)
         try:
-            connection.say({"Submit": self._plan.spec | {"id": number}})
+            connection.say(self._plan.spec.submit(number))
             self._send(connection, number)
             with self._change:
                 while not self._is_over():

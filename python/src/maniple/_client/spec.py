@@ -6,9 +6,11 @@ The types are those of `shared/src/job.rs`.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from ..codec import Codec, OneByOne, head
+from .cargo import Cargo
 
 
 def seconds(time: float) -> dict[str, int]:
@@ -61,22 +63,43 @@ def checkpoint_spec(
     }
 
 
+@dataclass
+class Function:
+    """A function as others can call it: the fields of a `FunctionSpec`, and what travels beside it."""
+
+    fields: dict[str, Any]
+    cargo: Cargo
+
+
+class JobSpec(dict[str, Any]):
+    """The fields of a `JobSpec` that lacks its id and its objects, and these."""
+
+    def __init__(self, cargo: Cargo, **fields: Any) -> None:
+        super().__init__(fields)
+        self.cargo = cargo
+
+    def submit(self, number: int) -> dict[str, Any]:
+        """The message that begins a job of this number."""
+        return {"Submit": {**self, "id": number, "objects": self.cargo.specs}}
+
+
 def job_spec(
-    function: dict[str, Any],
+    function: Function,
     limits: dict[str, Any],
     checkpoint: dict[str, Any] | None = None,
     batch_size: int | None = None,
-) -> dict[str, Any]:
-    """A `JobSpec` that lacks its id, by which this process hears of every outcome that no checkpoint keeps."""
-    return {
-        "work": {"Function": function},
-        "limits": limits,
-        "checkpoint": checkpoint,
-        "batch_size": batch_size,
-        "wants_results": checkpoint is None,
-        "wants_failures": True,
-        "detached": False,
-    }
+) -> JobSpec:
+    """A job of which this process hears every outcome that no checkpoint keeps."""
+    return JobSpec(
+        function.cargo,
+        work={"Function": function.fields},
+        limits=limits,
+        checkpoint=checkpoint,
+        batch_size=batch_size,
+        wants_results=checkpoint is None,
+        wants_failures=True,
+        detached=False,
+    )
 
 
 def results_of(codec: Codec, fields: dict[str, Any], payload: bytes) -> list[tuple[int, Any]]:

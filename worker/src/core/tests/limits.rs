@@ -1,5 +1,10 @@
 //! Time, memory, patience.
 
+use shared::{
+    id::ObjectId,
+    object::{ObjectSpec, Purpose},
+};
+
 use super::*;
 
 fn limited(timeout: Option<Duration>, memory: Option<u64>) -> JobSpec {
@@ -105,6 +110,24 @@ fn a_process_that_grows_too_large_is_killed_and_its_task_charged() {
             "report 1 b1 [] 0 bytes failed 0: out of memory (limit 1000 B, peak 1001 B) (attempt 2)",
             "start 0 for job 1",
         ]);
+}
+
+#[test]
+fn what_a_process_shares_with_others_is_not_its_own_memory() {
+    let mut spec = limited(None, Some(1000));
+    let (id, place) = (ObjectId(1), None);
+    spec.objects = vec![
+        ObjectSpec { id, size: 500, purpose: Purpose::Shared, place: place.clone() },
+        ObjectSpec { id, size: 70, purpose: Purpose::Function, place },
+    ];
+    script(1)
+        .job(spec)
+        .grant(1, 1, 0, 2)
+        .ready(0)
+        .sample(0, 1, 2, Some(1500))
+        .expect(&["start 0 for job 1", "run 0 b1 [0..2] from 1"])
+        .sample(0, 1, 2, Some(1501))
+        .expect(&["kill 0"]);
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn function_job(job: u64) -> JobSpec {
         wants_results: false,
         wants_failures: false,
         detached: false,
+        objects: vec![],
     }
 }
 

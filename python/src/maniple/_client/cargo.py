@@ -1,0 +1,164 @@
+"""What travels beside the tasks: values in memory that the processes of this machine map instead of having copies.
+
+The memory is a file without a name, so nothing is left of it when this process ends, however it ends. What is in it:
+``maniple/objects.py``. It knows nothing of jobs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+import secrets
+import struct
+import tempfile
+import weakref
+from collections.abc import Callable
+from typing import Any, Literal
+
+import cloudpickle
+
+from ..errors import FunctionError
+from ..objects import padding
+
+Purpose = Literal["Function", "Shared"]
+
+SIZE_LIMIT = 2 << 30
+"""Bytes of a function that is sent by value."""
+SEALS = (
+    "F_SEAL_SHRINK",
+    "F_SEAL_GROW",
+    "F_SEAL_WRITE",
+    "F_SEAL_SEAL",
+)
+
+
+class Object:
+    """A value in memory that other processes can map, until it is closed or forgotten."""
+
+    def __init__(self, purpose: Purpose, pickled: bytes, buffers: list[pickle.PickleBuffer]) -> None:
+        self.purpose, self.id = purpose, secrets.randbits(64)
+        self._fd = memory_file()
+        _OBJECTS.add(self)
+        parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
+        head = struct.pack(f"<{2 + len(parts)}Q", self.id, len(buffers), *(part.nbytes for part in parts))
+        self.size = 0
+        for part in (memoryview(head), *parts):
+            self._write(memoryview(bytes(padding(self.size))))
+            self._write(part)
+        seal(self._fd)
+
+    def _write(self, part: memoryview) -> None:
+        while part:
+            written = os.write(self._fd, part)
+            part = part[written:]
+            self.size += written
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """An `ObjectSpec` for processes of this machine."""
+        place = f"/proc/{os.getpid()}/fd/{self._fd}"
+        return {"id": self.id, "size": self.size, "purpose": self.purpose, "place": place}
+
+    def close(self) -> None:
+        """Give the memory back, once nobody maps it any more."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        """Forgotten."""
+        if hasattr(self, "_fd"):
+            self.close()
+
+
+_OBJECTS: weakref.WeakSet[Object] = weakref.WeakSet()
+
+
+def _forget() -> None:
+    """In a process that was forked: the objects are the parent's."""
+    for known in list(_OBJECTS):
+        known.close()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def memory_file() -> int:
+    """A file in memory without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("maniple-object", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with tempfile.TemporaryFile(dir="/dev/shm", buffering=0) as file:  # Pythons that were built for old systems
+        return os.dup(file.fileno())
+
+
+def seal(fd: int) -> None:
+    """Have nobody change it any more, where the system knows of that."""
+    if hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS"):
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, sum(getattr(fcntl, name) for name in SEALS))
+
+
+class Cargo:
+    """The objects of one job, or of the jobs of an executor."""
+
+    def __init__(self) -> None:
+        self._objects: list[Object] = []
+
+    def share(self, values: dict[str, Any] | None) -> None:
+        """Add values that every call gets by name.
+
+        Raises
+        ------
+        FunctionError
+            They do not pickle, or there is no room for them.
+        """
+        if not values:
+            return
+        if not all(isinstance(name, str) and name.isidentifier() for name in values):
+            raise ValueError(f"shared={list(values)!r}: each name has to be one of a parameter")
+        buffers: list[pickle.PickleBuffer] = []
+        pickled = dumped(values, "what is given as shared=", buffers.append)
+        self._add("Shared", pickled, buffers)
+
+    def add_function(self, name: str, pickled: bytes) -> None:
+        """Add a function that is too large to be sent beside the tasks."""
+        if len(pickled) > SIZE_LIMIT:
+            raise FunctionError(
+                f"function {name} takes {len(pickled) / 1e9:.1f} GB with all that it refers to, at most "
+                f"{SIZE_LIMIT >> 30} GiB can be sent: have it load its data by itself, from a file, once a process"
+            )
+        self._add("Function", pickled, [])
+
+    def _add(self, purpose: Purpose, pickled: bytes, buffers: list[pickle.PickleBuffer]) -> None:
+        try:
+            self._objects.append(Object(purpose, pickled, buffers))
+        except OSError as error:
+            size = sum(buffer.raw().nbytes for buffer in buffers) + len(pickled)
+            raise FunctionError(f"no memory for {size / 1e6:.0f} MB that all tasks share: {error}") from error
+
+    @property
+    def specs(self) -> list[dict[str, Any]]:
+        """What a `JobSpec` says of them."""
+        return [known.spec for known in self._objects]
+
+    def close(self) -> None:
+        """Give the memory back: no process will map it from now on."""
+        for known in self._objects:
+            known.close()
+        self._objects.clear()
+
+
+def dumped(value: Any, name: str, keep: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """The pickle of a value; `keep` takes its buffers where they are to stay outside.
+
+    Raises
+    ------
+    FunctionError
+        It does not pickle.
+    """
+    try:
+        pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=keep)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise FunctionError(f"{name} cannot be sent to other processes, as it does not pickle: {why}") from error
+    return pickled
