@@ -24,6 +24,8 @@ use crate::{fault::Fault, job::Prepared, output, signals::SIGKILL};
 const LEASE: Duration = Duration::from_secs(60);
 /// Signals that may wait for the client.
 const SIGNALS: usize = 8;
+/// Bytes that are carried at once between a caller and the coordinator, each way.
+const CARRIED: usize = 256 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Child {
@@ -64,7 +66,7 @@ async fn connect(socket: UnixStream, door: &Door, mut signals: mpsc::Receiver<i3
     let mut session = door.connect().await?;
     tokio::select! {
         // However that ends, one of the two is gone.
-        _ = tokio::io::copy_bidirectional(&mut caller, &mut session) => Ok(0),
+        _ = tokio::io::copy_bidirectional_with_sizes(&mut caller, &mut session, CARRIED, CARRIED) => Ok(0),
         Some(signal) = signals.recv() => Ok(128 + signal as u8),
     }
 }

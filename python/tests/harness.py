@@ -141,7 +141,7 @@ class Node:
     def receive(self) -> tuple[str, dict[str, Any], bytes]:
         """The next message: its name, its fields, the payload."""
         head_size, payload_size = struct.unpack("<II", self._exactly(8))
-        assert head_size <= 1 << 20 and payload_size <= 64 << 20, "the node would refuse this frame"
+        assert head_size <= 1 << 20 and payload_size <= 1 << 30, "the node would refuse this frame"
         ((name, fields),) = self.codec.unpack(self._exactly(head_size)).items()
         return name, fields, self._exactly(payload_size)
 

@@ -181,7 +181,7 @@ def test_a_value_beyond_the_limit_says_its_size(start: Start) -> None:
 
 
 def test_many_large_values_travel_in_frames_of_their_own(start: Start) -> None:
-    node = start("made", value_limit=2**40)
+    node = start("made", value_limit=64 * MIB)
     sizes = [3 * MIB] * 8 + [60 * MIB] + [3 * MIB]
     ended = node.run(*[["bytes", size] for size in sizes], ["bytes", 70 * MIB])
     assert [len(value) for value in ended.values.values()] == sizes

@@ -232,7 +232,7 @@ def test_a_forgotten_executor_ends_its_job() -> None:
     assert flight is not None
     hear = flight.hear
 
-    def listen(name: str, fields: Any, payload: bytes) -> None:
+    def listen(name: str, fields: Any, payload: Any) -> None:
         hear(name, fields, payload)
         if name == "Finished":
             ended.set()

@@ -285,3 +285,37 @@ def test_an_initializer_that_raises_ends_the_call() -> None:
     with pytest.raises(maniple.FunctionError, match="the initializer raised LookupError: no data"):
         maniple.map(abs, [1], initializer=raises, initargs=("no data",))
     assert maniple.map(abs, [-1]) == [1]
+
+
+LARGE = 100 * MB
+
+
+def test_a_value_larger_than_a_frame_on_the_network_comes_back() -> None:
+    assert maniple.map(lambda n: b"x" * n, [LARGE, 3]) == [b"x" * LARGE, b"xxx"]
+    (array,) = maniple.map(lambda n: np.arange(n // 8), [LARGE]) or []
+    assert array.nbytes == LARGE and array[-1] == LARGE // 8 - 1 and array.flags.writeable
+    with Executor(1) as executor:
+        (frame,) = executor.submit(lambda: [pd.DataFrame({"a": np.ones(LARGE // 8)})]).result(PATIENCE)
+    assert frame.a.sum() == LARGE // 8
+
+
+def test_an_argument_may_be_as_large() -> None:
+    array = np.ones(LARGE // 8)
+    assert maniple.map(lambda array, n: array.sum() + n, [(array, 1), (array, 2)]) == [LARGE / 8 + 1, LARGE / 8 + 2]
+    with Executor(1) as executor:
+        assert executor.submit(np.sum, array).result(PATIENCE) == LARGE / 8
+        assert executor.submit(len, bytes(50 * MB)).result(PATIENCE) == 50 * MB
+
+
+def test_what_is_too_large_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = r"value cannot be kept: its 100,000,005 bytes are more than the limit of 62,914,560"
+    with pytest.raises(maniple.JobFailed, match=limit):
+        maniple.map(lambda n: bytes(n), [LARGE], checkpoint=tmp_path / "f")
+    ENGINES.end()
+    monkeypatch.setattr("maniple._client.engine.LOCAL_LIMIT", MB)
+    monkeypatch.setattr("maniple._executor.LOCAL_LIMIT", MB)
+    with pytest.raises(maniple.FunctionError, match="task number 1 takes 2 MB, at most 0 MiB can be sent"):
+        maniple.map(len, [b"", bytes(2 * MB)])
+    with Executor(1) as executor, pytest.raises(maniple.FunctionError, match="a call of len takes 2 MB"):
+        executor.submit(len, bytes(2 * MB)).result(PATIENCE)
+    ENGINES.end()

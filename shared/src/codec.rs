@@ -42,6 +42,8 @@ impl Limits {
     pub const HELLO: Limits = Limits { head: 4 << 10, payload: 0 };
     /// Messages that carry batches, results or chunks of larger values; nothing longer is ever sent.
     pub const DATA: Limits = Limits { head: 1 << 20, payload: 64 << 20 };
+    /// The same between processes of one machine that are each other's only peer: values of up to 1 GiB as they are.
+    pub const LOCAL: Limits = Limits { head: 1 << 20, payload: (1 << 30) + (1 << 20) };
 }
 
 /// A received frame.
@@ -95,20 +97,21 @@ pub enum CodecError {
 /// Appends prefix and head of a frame whose payload of `payload_len` bytes follows; `out` is unchanged on an error.
 ///
 /// # Errors
-/// [`CodecError::Oversized`] beyond [`Limits::DATA`], [`CodecError::Unencodable`].
+/// [`CodecError::Oversized`] beyond `limits`, [`CodecError::Unencodable`].
 pub fn encode_head<T: Serialize + ?Sized>(
     message: &T,
     payload_len: usize,
+    limits: Limits,
     out: &mut BytesMut,
 ) -> Result<(), CodecError> {
-    within(Part::Payload, payload_len, Limits::DATA.payload)?;
+    within(Part::Payload, payload_len, limits.payload)?;
     let start = out.len();
     out.put_bytes(0, PREFIX);
     let encoded = rmp_serde::encode::write_named(&mut out.writer(), message)
         .map_err(|error| CodecError::Unencodable(error.to_string()))
         .and_then(|()| {
             let head_len = out.len() - start - PREFIX;
-            within(Part::Head, head_len, Limits::DATA.head).map(|()| head_len)
+            within(Part::Head, head_len, limits.head).map(|()| head_len)
         });
     match encoded {
         Ok(head_len) => {

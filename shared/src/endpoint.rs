@@ -78,6 +78,15 @@ pub fn host_name() -> String {
 }
 
 impl Endpoint {
+    /// What a connection to it carries.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        match self {
+            Endpoint::Door(_) => Limits::LOCAL,
+            Endpoint::Network { .. } => Limits::DATA,
+        }
+    }
+
     /// The coordinator of an access file.
     pub fn network(access: AccessFile) -> Result<Endpoint, EndpointError> {
         let bad = |error| {
@@ -95,7 +104,7 @@ impl Endpoint {
                 let stream = door.connect().await.map_err(lost)?;
                 let address = "this process".to_owned();
                 let failed = |error: CodecError| EndpointError::Unreachable(error.to_string());
-                greet(stream, hello, address, failed).await
+                greet(stream, hello, self.limits(), address, failed).await
             }
             Endpoint::Network { access, tls } => {
                 let (stream, address) = connect_tls(access, tls, Timing::with_lease(lease)).await?;
@@ -104,7 +113,7 @@ impl Endpoint {
                     CodecError::Io(error) => ConnectError::first_read(access, &address, &error).into(),
                     error => EndpointError::Unreachable(format!("{address}: {error}")),
                 };
-                greet(stream, hello, address.clone(), failed).await
+                greet(stream, hello, self.limits(), address.clone(), failed).await
             }
         }
     }
@@ -113,6 +122,7 @@ impl Endpoint {
 async fn greet<S>(
     stream: S,
     hello: &Hello,
+    limits: Limits,
     address: String,
     failed: impl FnOnce(CodecError) -> EndpointError,
 ) -> Result<Connected, EndpointError>
@@ -131,7 +141,8 @@ where
     let silent = || format!("{address}: no answer within {} s", WELCOME_LIMIT.as_secs());
     let answered = tokio::time::timeout(WELCOME_LIMIT, talk).await;
     let welcome = answered.map_err(|_| EndpointError::Unreachable(silent()))?.map_err(failed)?;
-    incoming.set_limits(Limits::DATA);
+    incoming.set_limits(limits);
+    outgoing.set_limits(limits);
     match welcome {
         Welcome::Accepted { version, lease_ms } if version.works_with(wire::VERSION) => {
             Ok(Connected { incoming, outgoing, lease: Duration::from_millis(lease_ms), address })

@@ -65,7 +65,10 @@ where
     let welcome = Welcome::Accepted { version: wire::VERSION, lease_ms: lease.as_millis() as u64 };
     outgoing.feed(&welcome, bytes::Bytes::new()).await?;
     outgoing.flush().await?;
-    incoming.set_limits(Limits::DATA);
+    // Whoever needs no certificate is in this process, or on its own socket.
+    let limits = if certified.is_none() { Limits::LOCAL } else { Limits::DATA };
+    incoming.set_limits(limits);
+    outgoing.set_limits(limits);
     Ok(Connection { peer, incoming, outgoing })
 }
 

@@ -28,7 +28,7 @@ from . import _call
 from ._client.engine import ENGINES
 from ._client.function import describe, takers
 from ._client.spec import job_spec, limits
-from ._client.wire import PAYLOAD_LIMIT
+from ._client.wire import LOCAL_LIMIT
 from ._flight import Flight, Item, RemoteTraceback, Several, again, chunked, pickled
 from .codec import Codec, Undecodable
 from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
@@ -122,9 +122,9 @@ class Executor(Base):
         work, trouble, is_due = b"", None, False
         try:
             work = pickled((fn, args, kwargs, self._lacking(fn, args, kwargs) if self._shared else ()))
-            if len(work) > PAYLOAD_LIMIT - 64:
+            if len(work) > LOCAL_LIMIT - 64:
                 raise FunctionError(
-                    f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {PAYLOAD_LIMIT >> 20} MiB can be sent"
+                    f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {LOCAL_LIMIT >> 20} MiB can be sent"
                 )
         except Exception as error:
             trouble = error

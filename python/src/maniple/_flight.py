@@ -79,7 +79,7 @@ class Flight:
         """Have the job end with the calls that it has."""
         self.connection.say(self.last_words)
 
-    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+    def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """Outcomes, and the end."""
         executor = self.executor()
         if executor is None:  # it was forgotten, with nothing left to do

@@ -38,7 +38,6 @@ if "Codec" not in globals():
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
 STORY_LIMIT = 192 << 10  # characters of failures after which a frame is sent: so its head stays below 1 MiB
 FRAME_SIZE = 16 << 20  # bytes of values in a frame, unless a single one is larger
-PAYLOAD_LIMIT = 64 << 20  # what a node takes at most
 STRIDE_SECONDS, STRIDE_TASKS = 1e-3, 256  # how far the child binds itself at once
 SEND_SECONDS = 0.1  # what is finished is sent at the first stride's end after this
 GC_THRESHOLD = 50_000  # as fast as no collector at all, and cycles are still collected
@@ -220,7 +219,7 @@ class Child:
     def serve(self) -> None:
         """Loads the function, then runs what comes, until the node is gone."""
         what = self.receive()[0]["Load"]
-        self.limit, self.memory = min(what["value_limit"], PAYLOAD_LIMIT), what["memory"]
+        self.limit, self.memory = what["value_limit"], what["memory"]
         self.shape = Shape(what.get("shape"))
         if self.memory is not None:
             resource = importlib.import_module("resource")
@@ -322,9 +321,10 @@ class Child:
         if not self.codec.pickled and self.shape.all_fit(self.values):
             with contextlib.suppress(Exception):
                 blob = self.codec.pack(self.values)
-        if 0 < len(blob) <= min(self.limit, FRAME_SIZE):
+        if 0 < len(blob) <= (self.limit if len(self.values) == 1 else min(self.limit, FRAME_SIZE)):
             self.ran(end, memoryview(blob)[len(head("array", len(self.values))) :])
         else:
+            blob = b""
             self.flush_each(end)
         self.values.clear()
 
@@ -347,7 +347,10 @@ class Child:
                     if payload and len(payload) + len(part) > FRAME_SIZE:
                         self.ran(ordinal, payload)
                         payload = bytearray()
-                    payload += part
+                    if len(part) > FRAME_SIZE:
+                        self.ran(ordinal + 1, part)
+                    else:
+                        payload += part
                 except BaseException as error:
                     self.fail(ordinal, error, "BadValue")
             if self.story > STORY_LIMIT:

@@ -149,7 +149,7 @@ class Codec:
         self.broken: BaseException | None = None  # what decoding a part of the key in hand raised
         self.scalars: dict[type, Callable[[Any], Any]] = {}
         self.pack: Callable[[Any], bytes] = self.encode
-        self.unpack: Callable[[bytes], Any] = self.decode
+        self.unpack: Callable[[bytes | bytearray], Any] = self.decode
         with contextlib.suppress(ImportError):
             self.accelerate(importlib.import_module("msgpack"))
 
@@ -188,7 +188,7 @@ class Codec:
         finally:
             self.alone = False
 
-    def each(self, array: bytes) -> Iterator[Any]:
+    def each(self, array: bytes | bytearray) -> Iterator[Any]:
         """Unpacks the elements of an array, one at each step; an Undecodable for one that cannot be."""
         _, width, size = HEADS[array[0]]
         size, at = size + int.from_bytes(array[1 : 1 + width], "big"), 1 + width
@@ -236,7 +236,7 @@ class Codec:
                 why = why or f"{name_of(type(error))}: {text_of(error)}"
         raise Unkeepable(name_of(type(value)), why)
 
-    def native(self, code: int, data: bytes) -> Any:
+    def native(self, code: int, data: bytes | bytearray) -> Any:
         """The opposite of `foreign`."""
         if code == TUPLE:
             return tuple(self.unpack(data))
@@ -283,13 +283,13 @@ class Codec:
         else:
             out += extension(*self.foreign(value, self.encode))
 
-    def decode(self, data: bytes) -> Any:
+    def decode(self, data: bytes | bytearray) -> Any:
         value, end = self.take(data, 0)
         if end != len(data):
             raise ValueError("malformed MessagePack")
         return value
 
-    def take(self, data: bytes, at: int) -> tuple[Any, int]:
+    def take(self, data: bytes | bytearray, at: int) -> tuple[Any, int]:
         """The value at a place, and the place behind it."""
         marker, at = data[at], at + 1
         if marker < 0x80 or marker >= 0xE0:
@@ -312,7 +312,7 @@ class Codec:
             raise ValueError("cut MessagePack")
         if kind == "ext":
             return self.built(lambda: self.native(int.from_bytes(data[at:start], "big", signed=True), body)), end
-        return body if kind == "bin" else body.decode("utf-8", "surrogateescape"), end
+        return bytes(body) if kind == "bin" else body.decode("utf-8", "surrogateescape"), end
 
     def built(self, build: Callable[[], Any]) -> Any:
         """A part of a key; what it raises concerns that key alone."""

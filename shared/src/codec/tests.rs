@@ -23,7 +23,7 @@ fn message(number: u64) -> Message {
 
 fn frame(number: u64, payload: &[u8]) -> BytesMut {
     let mut out = BytesMut::new();
-    encode_head(&message(number), payload.len(), &mut out).unwrap();
+    encode_head(&message(number), payload.len(), Limits::DATA, &mut out).unwrap();
     out.extend_from_slice(payload);
     out
 }
@@ -59,6 +59,7 @@ fn oversized_lengths_are_refused_before_memory_is_reserved() {
         (prefix(0, u32::MAX), Limits::DATA, Part::Payload),
         (prefix(u32::MAX, u32::MAX), Limits::DATA, Part::Head),
         (prefix(1, (64 << 20) + 1), Limits::DATA, Part::Payload),
+        (prefix(1, (1 << 30) + (1 << 20) + 1), Limits::LOCAL, Part::Payload),
     ];
     for (mut buf, limits, part) in cases {
         let before = buf.capacity();
@@ -81,9 +82,9 @@ fn lengths_at_the_limit_are_taken_and_get_their_room() {
 fn sender_refuses_what_the_receiver_would_refuse() {
     let mut out = BytesMut::from(&b"before"[..]);
     let long = "x".repeat(Limits::DATA.head);
-    let error = encode_head(&long, 0, &mut out).unwrap_err();
+    let error = encode_head(&long, 0, Limits::DATA, &mut out).unwrap_err();
     assert!(matches!(error, CodecError::Oversized { what: Part::Head, .. }), "{error}");
-    let error = encode_head(&1, Limits::DATA.payload + 1, &mut out).unwrap_err();
+    let error = encode_head(&1, Limits::DATA.payload + 1, Limits::DATA, &mut out).unwrap_err();
     assert!(matches!(error, CodecError::Oversized { what: Part::Payload, .. }), "{error}");
     assert_eq!(out, b"before"[..]);
 }

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{CodecError, encode_head};
+use super::{CodecError, Limits, encode_head};
 
 /// The longest payload that is copied next to its head.
 pub const GATHER: usize = 16 << 10;
@@ -29,14 +29,21 @@ const SLICES: usize = 16;
 #[derive(Debug)]
 pub struct FrameWriter<W> {
     inner: W,
+    limits: Limits,
     queue: VecDeque<Bytes>,
     queued: usize,
     tail: BytesMut,
 }
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    /// A writer of frames within [`Limits::DATA`].
     pub fn new(inner: W) -> Self {
-        FrameWriter { inner, queue: VecDeque::new(), queued: 0, tail: BytesMut::new() }
+        FrameWriter { inner, limits: Limits::DATA, queue: VecDeque::new(), queued: 0, tail: BytesMut::new() }
+    }
+
+    /// From the next frame on, other limits hold.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Takes a frame; writes only when [`HIGH_WATER`] is reached, so call [`flush`](Self::flush) when nothing more is
@@ -52,7 +59,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         if self.waiting() >= HIGH_WATER {
             self.drain().await?;
         }
-        encode_head(message, payload.len(), &mut self.tail)?;
+        encode_head(message, payload.len(), self.limits, &mut self.tail)?;
         if payload.len() <= GATHER {
             self.tail.extend_from_slice(&payload);
         } else {

@@ -58,7 +58,7 @@ fn message<T: Serialize + DeserializeOwned>(head: &[u8]) {
     let Ok(message) = decode_head::<T>(head) else { return };
     let encoded = |message: &T| {
         let mut out = BytesMut::new();
-        encode_head(message, 0, &mut out).map(|()| out)
+        encode_head(message, 0, Limits::DATA, &mut out).map(|()| out)
     };
     // A head within its limit may be longer when it is written with the names of its fields.
     let Ok(first) = encoded(&message) else { return };

@@ -14,6 +14,7 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Running};
 use bytes::Bytes;
 use shared::{
+    endpoint::Endpoint,
     id::{JobId, WorkerId},
     inject,
     job::{JobSpec, Work},
@@ -38,8 +39,10 @@ use crate::{
     registry::Registry,
 };
 
-/// A value larger than this does not fit into a frame beside its head.
+/// A value larger than this does not fit into a frame on the network, nor into one of a checkpoint.
 const VALUE_LIMIT: u64 = 60 << 20;
+/// The same for a value that goes to a client of this machine, and to nobody else.
+const LOCAL_VALUE_LIMIT: u64 = 1 << 30;
 
 /// So many lost process actors within the time are the pool's own fault.
 const LOST_ACTORS: (usize, Duration) = (5, Duration::from_secs(60));
@@ -97,7 +100,10 @@ impl Pool {
                     path: function.path.clone(),
                     pickled: function.pickled.clone(),
                     memory: spec.limits.memory,
-                    value_limit: VALUE_LIMIT,
+                    value_limit: match (&self.config.endpoint, &spec.checkpoint) {
+                        (Endpoint::Door(_), None) => LOCAL_VALUE_LIMIT,
+                        (Endpoint::Door(_) | Endpoint::Network { .. }, _) => VALUE_LIMIT,
+                    },
                     shape: spec.checkpoint.as_ref().map(|spec| spec.shape.clone()).unwrap_or_default(),
                     objects: spec.objects.clone(),
                 };

@@ -113,9 +113,11 @@ impl Process {
         words.send((ToChild::Load(load), Bytes::new())).expect("its receiver is here");
         self.words = Some(words);
         self.hushed = false;
-        let incoming = FrameReader::new(incoming, Limits::DATA);
+        let incoming = FrameReader::new(incoming, Limits::LOCAL);
         self.carriers.spawn_local(read_child(incoming, self.asks.clone(), me));
-        self.carriers.spawn_local(write_child(FrameWriter::new(outgoing), spoken));
+        let mut outgoing = FrameWriter::new(outgoing);
+        outgoing.set_limits(Limits::LOCAL);
+        self.carriers.spawn_local(write_child(outgoing, spoken));
     }
 
     fn read_output(&mut self) {

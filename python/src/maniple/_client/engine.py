@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import EngineError
-from .wire import Connection
+from .wire import LOCAL_LIMIT, Connection
 
 END_LIMIT = 30.0
 """Seconds that an engine may take to end what it runs, and itself."""
@@ -60,7 +60,7 @@ class Engine:
                 ours.close()
                 raise EngineError(f"{command[0]} cannot be started: {error}") from error
         try:
-            self.connection = Connection(ours)
+            self.connection = Connection(ours, LOCAL_LIMIT)
         except EngineError:
             self._process.kill()
             self._process.wait()

@@ -23,7 +23,7 @@ from ..codec import Codec, OneByOne, Unkeepable
 from ..errors import EngineError, FunctionError, JobStopped, ManipleError
 from .engine import ENGINES
 from .spec import JobSpec, fields_of, results_of
-from .wire import PAYLOAD_LIMIT, Connection
+from .wire import Connection
 
 CHUNK_TASKS, CHUNK_BYTES = 4096, 1 << 20
 """How many tasks are sent at once."""
@@ -91,7 +91,7 @@ class Outcomes:
         return len(self.values) + len(self.failures)
 
 
-def encoded(codec: Codec, task: Any, number: int) -> bytes:
+def encoded(codec: Codec, task: Any, number: int, limit: int) -> bytes:
     """The key of a task. A tuple is the arguments, as a list is."""
     fields = fields_of(task)
     try:
@@ -103,9 +103,9 @@ def encoded(codec: Codec, task: Any, number: int) -> bytes:
         raise FunctionError(
             f"task number {number} cannot be sent, as it holds a {error.args[0]}: {error.args[1]}"
         ) from error
-    if len(key) > PAYLOAD_LIMIT:
+    if len(key) > limit:
         raise FunctionError(
-            f"task number {number} takes {len(key) / 1e6:.0f} MB, at most {PAYLOAD_LIMIT >> 20} MiB can be sent"
+            f"task number {number} takes {len(key) / 1e6:.0f} MB, at most {limit >> 20} MiB can be sent"
         )
     return key
 
@@ -182,7 +182,7 @@ class Job:
 
     def _send(self, connection: Connection, number: int) -> None:
         sent = 0
-        for chunk in self._chunks():
+        for chunk in self._chunks(connection.payload_limit):
             connection.say({"Tasks": {"job": number, "count": len(chunk)}}, b"".join(chunk))
             sent += len(chunk)
             with self._change:
@@ -198,11 +198,11 @@ class Job:
         known = self.outcomes
         return not self._plan.has_checkpoint and len(known.keys) - known.finished > AHEAD
 
-    def _chunks(self) -> Iterator[list[bytes]]:
+    def _chunks(self, limit: int) -> Iterator[list[bytes]]:
         """The keys of distinct tasks: those of an earlier engine, then new ones."""
         chunk: list[bytes] = []
         size = 0
-        for key in self._fresh_keys():
+        for key in self._fresh_keys(limit):
             if chunk and (len(chunk) == CHUNK_TASKS or size + len(key) > CHUNK_BYTES):
                 yield chunk
                 chunk, size = [], 0
@@ -211,13 +211,13 @@ class Job:
         if chunk:
             yield chunk
 
-    def _fresh_keys(self) -> Iterator[bytes]:
+    def _fresh_keys(self, limit: int) -> Iterator[bytes]:
         known = self.outcomes
         if self._sent is not None:
             left = set(self._sent)
             yield from [key for key, at in known.keys.items() if at in left]
         for number, task in enumerate(self._tasks, len(known.asked)):
-            key = encoded(self._codec, task, number)
+            key = encoded(self._codec, task, number, limit)
             count = len(known.keys)
             at = known.keys.setdefault(key, count)
             known.asked.append(at)
@@ -257,7 +257,7 @@ class Job:
 
     # What the coordinator says, heard by the thread of the connection.
 
-    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+    def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """Take in what is said about the job."""
         with self._change:
             if name == "Results":

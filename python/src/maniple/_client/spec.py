@@ -102,14 +102,15 @@ def job_spec(
     )
 
 
-def results_of(codec: Codec, fields: dict[str, Any], payload: bytes) -> list[tuple[int, Any]]:
+def results_of(codec: Codec, fields: dict[str, Any], payload: bytes | bytearray) -> list[tuple[int, Any]]:
     """The tasks of `Results` with their values; an `Undecodable` where decoding raised an exception."""
     tasks = [task for run in fields["values"] for task in range(run["start"], run["end"])]
-    data = head("array", len(tasks)) + payload
+    marker = head("array", len(tasks))
     try:
-        values = codec.unpack(data)
+        # A single value may be large, and is not copied for the sake of a marker.
+        values = [codec.unpack(payload)] if len(tasks) == 1 else codec.unpack(marker + payload)
     except OneByOne:
-        values = list(Codec().each(data))
+        values = list(Codec().each(marker + payload))
     return list(zip(tasks, values))
 
 

@@ -25,8 +25,8 @@ from .. import __version__
 from ..errors import EngineError
 
 VERSION = {"major": 1, "minor": 1}
-HEAD_LIMIT, PAYLOAD_LIMIT = 1 << 20, 64 << 20
-"""Bytes of a frame's two parts."""
+HEAD_LIMIT, PAYLOAD_LIMIT, LOCAL_LIMIT = 1 << 20, 64 << 20, 1 << 30
+"""Bytes of a frame's head, of its payload on the network, and of that on a socket of our own."""
 WELCOME_LIMIT = 30.0
 """Seconds that a coordinator may take for its first word."""
 
@@ -34,7 +34,7 @@ WELCOME_LIMIT = 30.0
 class Listener(Protocol):
     """A job that is followed over a connection."""
 
-    def hear(self, name: str, fields: Any, payload: bytes) -> None:
+    def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """The coordinator has said this; called by the thread of the connection, so it must not wait."""
 
     def lost(self, why: str) -> None:
@@ -42,9 +42,10 @@ class Listener(Protocol):
 
 
 class Connection:
-    """See the module. `stream` is a connected socket, which is closed with it."""
+    """See the module. `stream` is a connected socket, which is closed with it; `payload_limit` is what it carries."""
 
-    def __init__(self, stream: socket.socket) -> None:
+    def __init__(self, stream: socket.socket, payload_limit: int = PAYLOAD_LIMIT) -> None:
+        self.payload_limit = payload_limit
         self._stream, self._writing, self._jobs = stream, threading.Lock(), dict[int, Listener]()
         self._guard, self._why = threading.Lock(), ""
         self._later: deque[Any] = deque()
@@ -116,20 +117,20 @@ class Connection:
 
     def _write(self, message: Any, payload: bytes) -> None:
         head: bytes = msgpack.packb(message)
-        if len(head) > HEAD_LIMIT or len(payload) > PAYLOAD_LIMIT:
+        if len(head) > HEAD_LIMIT or len(payload) > self.payload_limit:
             raise ValueError(f"a message of {len(head)} and {len(payload)} bytes is too long for a frame")
         with self._writing:
             self._stream.sendall(struct.pack("<II", len(head), len(payload)) + head)
             if payload:
                 self._stream.sendall(payload)
 
-    def _read(self) -> tuple[Any, bytes]:
+    def _read(self) -> tuple[Any, bytearray]:
         head, payload = struct.unpack("<II", self._take(8))
-        if head > HEAD_LIMIT or payload > PAYLOAD_LIMIT:
+        if head > HEAD_LIMIT or payload > self.payload_limit:
             raise ValueError(f"a frame of {head} and {payload} bytes is too long")
         return msgpack.unpackb(self._take(head), strict_map_key=False), self._take(payload)
 
-    def _take(self, size: int) -> bytes:
+    def _take(self, size: int) -> bytearray:
         parts = bytearray(size)
         view = memoryview(parts)
         while view:
@@ -137,7 +138,7 @@ class Connection:
             if not got:
                 raise ConnectionResetError("it hung up")
             view = view[got:]
-        return bytes(parts)
+        return parts
 
     def _listen(self) -> None:
         why = "it hung up"
@@ -160,7 +161,7 @@ class Connection:
         for job in jobs:
             job.lost(why)
 
-    def _dispatch(self, name: str, fields: Any, payload: bytes) -> None:
+    def _dispatch(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         if name == "Note":
             numbers = list(self._jobs)
         elif isinstance(fields, dict):
