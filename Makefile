@@ -7,7 +7,9 @@ PACKAGE := $(VENV)/.package
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz soak clean
+SEEDS ?= 500
+
+.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz chaos soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -69,7 +71,11 @@ bench: build ## Maniple and others side by side, as ratios
 fuzz: build $(TOOLS) ## the fuzzers, for FUZZ_SECONDS (600) altogether; needs g++
 	fuzz/run.sh $(FUZZ_SECONDS) $(abspath $(VENV))/bin/python $(abspath $(BIN))
 
-soak: fuzz ## the fuzzers, 100,000 simulated clusters, then the fault tests, twenty times in a row
+chaos: $(PACKAGE) ## faults at random: SEEDS=COUNT (500) or FIRST:COUNT
+	cargo build --workspace --bins --features maniple/inject
+	MANIPLE_CHAOS_SEEDS=$(SEEDS) cargo test --workspace --features maniple/inject --test chaos -- --nocapture
+
+soak: fuzz chaos ## the fuzzers, chaos, 100,000 simulated clusters, then the fault tests, twenty times in a row
 	cargo run --release -p maniple-simulation --example simulate -- seeds 0 100000
 	cargo run --release -p maniple-simulation --example simulate -- large 1000 10000000 500
 	cargo build --workspace --bins --features maniple/inject

@@ -12,19 +12,26 @@ pub const MARK: &str = "MANIPLE_TEST";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn marked(mark: &str) -> Vec<(i32, String)> {
-    let wanted = format!("{MARK}={mark}");
+    let (wanted, parts) = (format!("{MARK}={mark}"), format!("{MARK}={mark}/"));
     let pids = fs::read_dir("/proc")
         .expect("procfs")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| *pid != std::process::id() as i32)
         .filter_map(|pid| {
             let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-            let has = environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes());
+            let has = environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == wanted.as_bytes() || variable.starts_with(parts.as_bytes()));
             let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
             has.then(|| (pid, format!("{pid}: {}", command.chars().take(160).collect::<String>())))
         })
         .collect()
+}
+
+/// Processes with this mark, or with that of a part of it.
+pub fn pids(mark: &str) -> Vec<i32> {
+    marked(mark).into_iter().map(|(pid, _)| pid).collect()
 }
 
 /// Processes with this mark, each as a line.

@@ -114,6 +114,11 @@ impl Scratch {
         Program::start(command).wait()
     }
 
+    /// The mark of a part of this test.
+    pub fn mark_of(&self, part: &str) -> String {
+        format!("{}/{part}", self.mark)
+    }
+
     /// Processes of this test that still live, each as a line.
     pub fn left(&self) -> Vec<String> {
         leftovers::processes(&self.mark)
