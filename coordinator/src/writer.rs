@@ -159,7 +159,7 @@ impl<A: FnMut(Answer)> Writer<A> {
         let is_new = !matches!(found, Ok(Some(file)) if file.len().is_ok_and(|len| len > 0));
         self.disk = Some(disk);
         if is_new || checkpoint.existing == Existing::SetAside {
-            if let Some(shape) = self.open(&mut |_, _, _| {}) {
+            if let Some(shape) = self.open(Duration::ZERO, &mut |_, _, _| {}) {
                 (self.answer)(Answer::Opened(shape));
             }
         } else {
@@ -167,12 +167,33 @@ impl<A: FnMut(Answer)> Writer<A> {
         }
     }
 
-    /// Opens the checkpoint; what values have to look like.
-    fn open(&mut self, visit: &mut dyn FnMut(Recorded, &[u8], u32)) -> Option<ValueShape> {
+    /// Opens the checkpoint; what values have to look like. A full disk is waited for; there may be several visits then.
+    fn open(
+        &mut self,
+        patience: Duration,
+        visit: &mut dyn FnMut(Recorded, &[u8], u32),
+    ) -> Option<ValueShape> {
         let Some(checkpoint) = &self.spec.checkpoint else { return Some(ValueShape::Any) };
-        let disk = self.disk.take()?;
-        let identity = self.spec.work.identity();
-        match CheckpointFile::open_on(disk, checkpoint.path.name(), &Terms::of(identity, checkpoint), visit) {
+        let mut disk = self.disk.take()?;
+        let (path, terms) = (checkpoint.path.name(), Terms::of(self.spec.work.identity(), checkpoint));
+        let mut full_since = None;
+        let opened = loop {
+            let is_over =
+                |since: &Option<Instant>| since.map_or(Duration::ZERO, |at| at.elapsed()) >= patience;
+            match CheckpointFile::open_on(disk, path, &terms, visit) {
+                Err(error) if error.may_be_retried() && !is_over(&full_since) => {
+                    if full_since.is_none() {
+                        full_since = Some(Instant::now());
+                        (self.answer)(Answer::Note(waiting_for_space(&error)));
+                    }
+                    std::thread::park_timeout(FULL_RETRY);
+                    let Ok(again) = disk::of(&checkpoint.path) else { break Err(error) };
+                    disk = again;
+                }
+                opened => break opened,
+            }
+        };
+        match opened {
             Ok((file, notes)) => {
                 let shape = checkpoint.shape.found(file.columns(), file.shape());
                 self.file = Some(file);
@@ -242,7 +263,7 @@ impl<A: FnMut(Answer)> Writer<A> {
     fn scan(&mut self, tasks: &RwLock<TaskList>) {
         let tasks = tasks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut values = TaskSet::below(tasks.len());
-        let opened = self.open(&mut |recorded, keys, _| match recorded {
+        let opened = self.open(FULL_PATIENCE, &mut |recorded, keys, _| match recorded {
             Recorded::Values => tasks.find_all(keys, |task| values.insert(task)),
             // A failure, before or after, does not hide a value.
             Recorded::Failures => {}
@@ -298,8 +319,7 @@ impl<A: FnMut(Answer)> Writer<A> {
         let now = Instant::now();
         match self.full_since {
             None => {
-                let patience = FULL_PATIENCE.as_secs();
-                (self.answer)(Answer::Note(format!("{error}; waiting up to {patience} s for space")));
+                (self.answer)(Answer::Note(waiting_for_space(error)));
                 self.full_since = Some(now);
             }
             Some(since) if now - since >= FULL_PATIENCE => return self.fail_with(error),
@@ -335,6 +355,10 @@ impl<A: FnMut(Answer)> Writer<A> {
         self.due = None;
         (self.answer)(Answer::Failed(Stopped { why, message }));
     }
+}
+
+fn waiting_for_space(error: &CheckpointError) -> String {
+    format!("{error}; waiting up to {} s for space", FULL_PATIENCE.as_secs())
 }
 
 fn keep_spec(dir: &std::path::Path, spec: &JobSpec) -> std::io::Result<()> {

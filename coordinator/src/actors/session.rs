@@ -81,14 +81,14 @@ impl Actor for Session {
 
 async fn read(mut incoming: Incoming, lease: Duration, session: Addr<Session>) {
     loop {
-        let end = match tokio::time::timeout(lease, incoming.next()).await {
-            Ok(Ok(Some(frame))) => match session.send(Heard(frame)).await {
+        let end = match incoming.next_within(lease).await {
+            Some(Ok(Some(frame))) => match session.send(Heard(frame)).await {
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            Ok(Ok(None)) => Ended::HungUp,
-            Ok(Err(error)) => Ended::Broken(error.to_string()),
-            Err(_) => Ended::Silent,
+            Some(Ok(None)) => Ended::HungUp,
+            Some(Err(error)) => Ended::Broken(error.to_string()),
+            None => Ended::Silent,
         };
         return session.do_send(end);
     }

@@ -5,7 +5,7 @@
 //! Invariants: `next` may be cancelled at any await without losing a byte; between frames the reader owns at most
 //! [`KEEP`] bytes of memory, however large the last frame was.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, time::Duration};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -20,6 +20,9 @@ const ROOM: usize = 4 << 10;
 
 /// The largest buffer that is used again after its frame was handed out.
 pub(super) const KEEP: usize = 1 << 20;
+
+/// A silence is made of so many, one after the other.
+const LOOKS: u32 = 4;
 
 /// Reads frames from `R`.
 #[derive(Debug)]
@@ -64,6 +67,19 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// [`next`](FrameReader::next), unless the sender is silent for so long: then `None`.
+    ///
+    /// A process that was stopped finds its timers over before it sees what has come meanwhile. So the time is waited for
+    /// in parts, and a pause of our own costs one of them, however long it was.
+    pub async fn next_within(&mut self, silence: Duration) -> Option<Result<Option<Frame>, CodecError>> {
+        for _ in 0..LOOKS {
+            if let Ok(next) = tokio::time::timeout(silence / LOOKS, self.next()).await {
+                return Some(next);
+            }
+        }
+        None
     }
 
     /// Leaves a large buffer to the frame that was cut from it.

@@ -111,8 +111,8 @@ impl Dice {
         // Well below a lease, or well beyond it.
         let ms = [200, 400, 1_600 * LEASE, 2_200 * LEASE][self.below(4) as usize];
         let within = (self.below(3) == 0).then(|| self.blow(workers, detached));
-        // A coordinator that is started on a full disk gives its jobs up, and says so: another matter.
-        let within = within.filter(|_| hold != Hold::FillDisk && hold != Hold::StopCoordinator);
+        // SIGCONT is for the coordinator that was stopped, not for its successor.
+        let within = within.filter(|_| hold != Hold::StopCoordinator);
         Fault::Hold(hold, ms, within)
     }
 }

@@ -1,8 +1,6 @@
 //! The cluster that suffers: a coordinator, workers and a client, each behind a relay of its own; and what is done to them.
 
-use std::{
-    collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -14,7 +12,9 @@ use super::{
     relay::Relay,
 };
 use crate::{
-    Program, Scratch, leftovers, outcomes,
+    Program, Scratch,
+    disk::SmallDisk,
+    leftovers, outcomes,
     outcomes::values_by_number,
     program::{PATIENCE, children},
     skip,
@@ -60,30 +60,9 @@ pub struct Site {
     /// hold what another one has, too.
     pub deaths: Vec<(usize, BTreeSet<u64>)>,
     may_double: bool,
-    _disk: Disk,
+    disk: Option<SmallDisk>,
     // Last: it fails if a process is left.
     pub scratch: Scratch,
-}
-
-/// A small file system, if we may mount one.
-struct Disk(Option<PathBuf>);
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.0 {
-            let _ = Command::new("umount").arg("-l").arg(folder).status();
-        }
-    }
-}
-
-impl Disk {
-    fn mount(folder: PathBuf) -> Disk {
-        fs::create_dir(&folder).expect("room");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&folder);
-        let mounted = is_root() && mount.status().is_ok_and(|status| status.success());
-        Disk(mounted.then_some(folder))
-    }
 }
 
 fn is_root() -> bool {
@@ -103,7 +82,7 @@ impl Site {
         let scratch = Scratch::new();
         scratch.write("f.py", FUNCTION);
         scratch.numbers("tasks.jsonl", 0..plan.tasks);
-        let disk = Disk::mount(scratch.file("disk"));
+        let disk = SmallDisk::mount(&scratch.file("disk"));
         let mut site = Site {
             listen: "127.0.0.1:0".to_owned(),
             coordinator: None,
@@ -113,7 +92,7 @@ impl Site {
             flush_ms: plan.flush_ms,
             deaths: Vec::new(),
             may_double: false,
-            _disk: disk,
+            disk,
             scratch,
         };
         site.start_coordinator();
@@ -291,15 +270,10 @@ impl Site {
     }
 
     fn fill(&self, begins: bool) {
-        if self._disk.0.is_none() {
-            return skip::not_checked("a disk that is full for a while", "mounting a tmpfs needs root");
-        }
-        let path = self.scratch.file("disk/filler");
-        if begins {
-            // It ends with an error when nothing is left: what it is for.
-            let _ = fs::write(path, vec![1; 8 << 20]);
-        } else {
-            fs::remove_file(path).expect("just made");
+        match (&self.disk, begins) {
+            (None, _) => skip::not_checked("a disk that is full for a while", "mounting a tmpfs needs root"),
+            (Some(disk), true) => disk.fill(),
+            (Some(disk), false) => disk.free(),
         }
     }
 

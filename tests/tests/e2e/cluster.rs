@@ -6,7 +6,9 @@ use nix::sys::signal::Signal;
 /// See the module.
 pub struct Cluster<'a> {
     scratch: &'a Scratch,
-    listen: String,
+    /// Where its coordinator listens.
+    pub listen: String,
+    options: &'static str,
     pub coordinator: Option<Program>,
     pub workers: Vec<Program>,
 }
@@ -14,8 +16,13 @@ pub struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     /// Starts a coordinator, and a worker with so many processes for each of `slots`.
     pub fn start(scratch: &'a Scratch, slots: &[u32]) -> Cluster<'a> {
+        Cluster::start_with(scratch, slots, "")
+    }
+
+    /// The same, with options for the coordinator.
+    pub fn start_with(scratch: &'a Scratch, slots: &[u32], options: &'static str) -> Cluster<'a> {
         let listen = "127.0.0.1:0".to_owned();
-        let mut cluster = Cluster { scratch, listen, coordinator: None, workers: Vec::new() };
+        let mut cluster = Cluster { scratch, listen, options, coordinator: None, workers: Vec::new() };
         cluster.start_coordinator();
         slots.iter().for_each(|slots| cluster.start_worker(*slots));
         cluster
@@ -23,7 +30,8 @@ impl<'a> Cluster<'a> {
 
     /// Starts the coordinator, on the same port as before if there was one.
     pub fn start_coordinator(&mut self) {
-        let args = format!("coordinator --listen {} --access-dir access --log info", self.listen);
+        let Cluster { listen, options, .. } = self;
+        let args = format!("coordinator --listen {listen} --access-dir access --log info {options}");
         let coordinator = self.scratch.start(&args);
         let line = coordinator.wait_for("listening on ");
         self.listen = line.rsplit(' ').next().expect("an address").to_owned();

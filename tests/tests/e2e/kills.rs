@@ -167,3 +167,19 @@ fn a_killed_keeper_takes_everything_with_it() {
     run.wait();
     scratch.assert_nothing_left();
 }
+
+#[test]
+fn a_keeper_and_an_engine_that_die_in_one_moment_leave_nothing() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", LOGGED);
+    scratch.numbers("tasks.jsonl", 0..100_000);
+    let run = scratch.start("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint");
+    scratch.wait_for_lines("log", 100);
+    let both = [run.pid(), family(&run).0].map(Pid::from_raw);
+    // Stopped first, so that neither can act on the other's end.
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        both.iter().for_each(|pid| nix::sys::signal::kill(*pid, signal).expect("it lives"));
+    }
+    run.wait();
+    scratch.assert_nothing_left();
+}

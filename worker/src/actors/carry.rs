@@ -138,15 +138,15 @@ where
     R: AsyncRead + Unpin,
 {
     let why = loop {
-        match tokio::time::timeout(lease, incoming.next()).await {
-            Ok(Ok(Some(frame))) => {
+        match incoming.next_within(lease).await {
+            Some(Ok(Some(frame))) => {
                 if link.send(Heard(frame)).await.is_err() {
                     return;
                 }
             }
-            Ok(Ok(None)) => break "it hung up".to_owned(),
-            Ok(Err(error)) => break error.to_string(),
-            Err(_) => break format!("it was silent for {} s", lease.as_secs_f64()),
+            Some(Ok(None)) => break "it hung up".to_owned(),
+            Some(Err(error)) => break error.to_string(),
+            None => break format!("it was silent for {} s", lease.as_secs_f64()),
         }
     };
     link.do_send(Ended { life, why: Some(why) });
