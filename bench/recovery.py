@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""From the kill of a process to work that flows again: of a pool's process, of a worker, of the coordinator.
+
+    .venv/bin/python bench/recovery.py [--rounds N] [--workers N]
+
+README.md beside this file says what is measured and how. Needs the standard library only. The exit code is 0 if
+every bar is met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TASK = 0.02
+"""Seconds that a task takes: work begins so often in each process."""
+PATIENCE = 60.0
+BARS = {"a pool's process": 0.150, "a worker": 1.0, "the coordinator": 2.0}
+"""Seconds until work flows again, by what was killed."""
+FUNCTION = f"""
+import os, time
+LOG = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def f(n):
+    os.write(LOG, f"{{n}} {{os.getpid()}} {{os.environ['BENCH_WORKER']}} {{time.monotonic()}}\\n".encode())
+    time.sleep({TASK})
+    return n
+"""
+
+
+def wait_for(what: str, found: Callable[[], object]) -> None:
+    """Wait until something is so; what gives no notice of itself is looked at every 5 ms."""
+    deadline = time.monotonic() + PATIENCE
+    while not found():
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: {what} did not happen within {PATIENCE:.0f} s")
+        time.sleep(0.005)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+class Cluster:
+    """A coordinator, workers with one process each, and a job that does not end."""
+
+    def __init__(self, maniple: Path, folder: Path, workers: int) -> None:
+        self.maniple, self.folder = maniple, folder
+        self.listen = "127.0.0.1:0"
+        self.started: list[subprocess.Popen[bytes]] = []
+        (folder / "f.py").write_text(FUNCTION)
+        (folder / "tasks.jsonl").write_text("".join(f"[{number}]\n" for number in range(1_000_000)))
+        self.coordinator = self.start_coordinator()
+        self.workers = [self.start_worker(number) for number in range(workers)]
+        self.next = workers
+        job = ["f:f", "--tasks", "tasks.jsonl", "--checkpoint", "checkpoint", "--detach", "--retries", "100"]
+        self.start("submit", "--access-file", "access/client.access", *job).wait()
+        self.settle()
+
+    def start(self, *args: str, worker: str = "") -> subprocess.Popen[bytes]:
+        """Start a verb."""
+        environment = dict(os.environ, VIRTUAL_ENV=sys.prefix, BENCH_WORKER=worker, PYTHONDONTWRITEBYTECODE="1")
+        with open(self.folder / "said", "ab") as said:
+            started = subprocess.Popen(
+                [self.maniple, *args], cwd=self.folder, env=environment, stdout=said, stderr=said
+            )
+        self.started.append(started)
+        return started
+
+    def start_coordinator(self) -> subprocess.Popen[bytes]:
+        """Start the coordinator, on the same port as before."""
+        said = self.folder / "said"
+        said.write_bytes(b"")
+        started = self.start("coordinator", "--listen", self.listen, "--access-dir", "access")
+        wait_for("the coordinator's start", lambda: b"listening on " in said.read_bytes())
+        self.listen = said.read_text().split("listening on ")[1].split()[0]
+        return started
+
+    def start_worker(self, number: int) -> subprocess.Popen[bytes]:
+        """Start a worker with one process."""
+        return self.start("worker", "--access-file", "access/worker.access", "-j", "1", worker=str(number))
+
+    def runs(self) -> list[tuple[int, int, str, float]]:
+        """Task, process, worker and time of each begin so far."""
+        text = (self.folder / "log").read_text() if (self.folder / "log").exists() else ""
+        lines = (line.split() for line in text[: text.rfind("\n") + 1].splitlines())
+        return [(int(task), int(pid), worker, float(at)) for task, pid, worker, at in lines]
+
+    def settle(self) -> None:
+        """Wait until every worker is at work."""
+        begun = time.monotonic()
+        wait_for(
+            "work on every worker",
+            lambda: len({run[2] for run in self.runs() if run[3] > begun}) >= len(self.workers),
+        )
+
+    def kill_process(self) -> float:
+        """Kill the process of a pool; seconds until its successor's first task."""
+        _, pid, worker, _ = self.runs()[-1]
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+
+        def later() -> list[float]:
+            return [run[3] for run in self.runs() if run[2] == worker and run[1] != pid and run[3] > killed]
+
+        wait_for("a successor's task", later)
+        return min(later()) - killed
+
+    def kill_worker(self) -> float:
+        """Kill a worker; seconds until the last task that it was running runs elsewhere."""
+        doomed = self.workers.pop(0)
+        engine = next(pid for pid in children(doomed.pid) if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        pids = {pid for pid in children(doomed.pid) if pid != engine}
+
+        def begun() -> int:
+            return sum(run[1] in pids for run in self.runs())
+
+        # In the midst of a task: one that had ended would not be run again.
+        before = begun()
+        wait_for("another task of the worker", lambda: begun() > before)
+        killed = time.monotonic()
+        for pid in (doomed.pid, engine):
+            os.kill(pid, signal.SIGKILL)
+        doomed.wait()
+        running = [run[0] for run in self.runs() if run[1] in pids][-1]
+
+        def later() -> list[float]:
+            return [run[3] for run in self.runs() if run[0] == running and run[1] not in pids]
+
+        wait_for("another run of its task", later)
+        self.workers.append(self.start_worker(self.next))
+        self.next += 1
+        return min(later()) - killed
+
+    def restart_coordinator(self) -> float:
+        """Kill the coordinator; seconds from its successor's start until each worker begins tasks that it leased."""
+        self.coordinator.kill()
+        self.coordinator.wait()
+        # Workers go on with what they hold; only when nobody has anything left is new work told from old.
+        wait_for("the end of what was leased", lambda: self.runs()[-1][3] < time.monotonic() - 10 * TASK)
+        known = {run[0] for run in self.runs()}
+        began = time.monotonic()
+        self.coordinator = self.start_coordinator()
+
+        def flowing() -> dict[str, float]:
+            first: dict[str, float] = {}
+            for task, _, worker, at in self.runs():
+                if task not in known and at > began:
+                    first.setdefault(worker, at)
+            return first
+
+        wait_for("work after the restart", lambda: len(flowing()) >= len(self.workers))
+        return max(flowing().values()) - began
+
+    def stop(self) -> None:
+        """End everything."""
+        for started in self.started:
+            if started.poll() is None:
+                started.terminate()
+        for started in self.started:
+            started.wait()
+
+
+def main() -> int:
+    """Measure, print the table, and tell by the exit code whether every bar is met."""
+    parser = argparse.ArgumentParser(description="Measure how soon work flows again after a kill.")
+    parser.add_argument("--rounds", type=int, default=10, help="kills of each kind (default: 10)")
+    parser.add_argument("--workers", type=int, default=10, help="workers, with a process each (default: 10)")
+    default = HERE.parent / "target" / "release" / "maniple"
+    parser.add_argument("--maniple", type=Path, default=default, help="the binary (default: that of `make build`)")
+    asked = parser.parse_args()
+    if not asked.maniple.exists():
+        parser.error(f"{asked.maniple} is not there; run `make build`")
+    figures: dict[str, list[float]] = {name: [] for name in BARS}
+    with tempfile.TemporaryDirectory(prefix="maniple-bench-") as folder:
+        cluster = Cluster(asked.maniple.resolve(), Path(folder), asked.workers)
+        try:
+            kills = (cluster.kill_process, cluster.kill_worker, cluster.restart_coordinator)
+            for _ in range(asked.rounds):
+                for name, kill in zip(BARS, kills, strict=True):
+                    figures[name].append(kill())
+                    cluster.settle()
+        finally:
+            cluster.stop()
+    print(f"{asked.workers} workers, {asked.rounds} kills of each kind, tasks of {TASK * 1e3:.0f} ms")
+    passed = True
+    for name, bar in BARS.items():
+        middle, worst = statistics.median(figures[name]), max(figures[name])
+        passed &= worst <= bar
+        verdict = "PASS" if worst <= bar else "FAIL"
+        shown = f"median {middle * 1e3:6.0f} ms   worst {worst * 1e3:6.0f} ms   bar {bar * 1e3:5.0f} ms"
+        print(f"kill of {name:<20}{shown}  {verdict}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
