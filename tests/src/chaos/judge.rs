@@ -36,7 +36,9 @@ pub fn judge(mut site: Site, plan: &Plan) {
     let before = site.begun().len();
     let second = resume(&site).json();
     let failing = (0..plan.tasks).filter(|n| fails(*n)).count();
-    assert_eq!(site.begun().len() - before, failing, "what has a value is not computed again: {second}");
+    // A worker that was cut off may begin its old copies until it hears that nobody wants them.
+    let again = site.begun().len() - before;
+    assert!(again == failing || site.may_double, "what has a value is computed again, {again}: {second}");
     assert_eq!(second["skipped"].as_u64(), Some(plan.tasks - failing as u64), "{second}");
     recorded(&site, plan);
     sizes(&site);

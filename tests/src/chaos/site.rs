@@ -59,7 +59,8 @@ pub struct Site {
     /// At each death of a coordinator: how many tasks had been begun, and which had a value. Only until a worker may
     /// hold what another one has, too.
     pub deaths: Vec<(usize, BTreeSet<u64>)>,
-    may_double: bool,
+    /// Whether a worker may hold what another one has, too.
+    pub may_double: bool,
     disk: Option<SmallDisk>,
     // Last: it fails if a process is left.
     pub scratch: Scratch,
