@@ -65,6 +65,7 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
         batch_size: job.batch_size,
         wants_results: !matches!(results, Results::Kept),
         wants_failures: false,
+        repeats: false,
         detached,
         objects: Vec::new(),
     };

@@ -60,7 +60,8 @@ impl Stored {
     /// A job that has just come.
     #[must_use]
     pub fn new(spec: JobSpec) -> Stored {
-        Stored { spec, tasks: Arc::default(), received: 0, complete: false, summary: None }
+        let tasks = if spec.repeats { TaskList::with_repeats() } else { TaskList::new() };
+        Stored { spec, tasks: Arc::new(RwLock::new(tasks)), received: 0, complete: false, summary: None }
     }
 }
 
@@ -139,17 +140,17 @@ fn load_job(dir: &Path) -> io::Result<Option<Stored>> {
     }
     let keys = fs::read(dir.join("tasks"))?;
     let mut stored = Stored::new(spec);
-    let mut tasks = TaskList::new();
     let mut whole = 0;
     for key in msgpack::values(&keys).map_while(Result::ok) {
         whole += key.len();
         stored.received += 1;
     }
+    let mut tasks = stored.tasks.write().expect("nobody else has it yet");
     tasks.extend(&keys[..whole]).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    drop(tasks);
     if whole < keys.len() {
         fs::OpenOptions::new().write(true).open(dir.join("tasks"))?.set_len(whole as u64)?;
     }
-    stored.tasks = Arc::new(RwLock::new(tasks));
     stored.complete = read_number::<u64>(&dir.join("complete")) == Some(stored.received);
     Ok(Some(stored))
 }

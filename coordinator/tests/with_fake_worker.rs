@@ -124,6 +124,7 @@ fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
         batch_size: None,
         wants_results: checkpoint.is_none(),
         wants_failures: false,
+        repeats: false,
         detached: false,
         objects: vec![],
     }

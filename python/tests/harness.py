@@ -42,6 +42,13 @@ def gone(pid: int) -> None:
     os.close(handle)
 
 
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    children = [int(child) for child in text.split()]
+    return children + [below for child in children for below in descendants(child)]
+
+
 def until(holds: Callable[[], bool]) -> None:
     """Wait for what gives no notice."""
     end = time.monotonic() + HANG

@@ -14,19 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import gone, until
+from harness import descendants, gone, until
 
 import maniple
 from maniple._client.engine import ENGINES
 
 PATIENCE = 60.0
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    children = [int(child) for child in text.split()]
-    return children + [below for child in children for below in descendants(child)]
 
 
 @pytest.fixture

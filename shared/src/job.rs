@@ -32,6 +32,10 @@ pub struct JobSpec {
     /// Whether the stories of failed tasks are, each of them: a summary has a few.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wants_failures: bool,
+    /// Whether equal keys are tasks of their own, each of them computed: for a stream, whose client cannot keep what
+    /// came of all earlier keys. Only without a checkpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
     /// Whether the job goes on when its client is gone.
     pub detached: bool,
     /// What its function needs besides the tasks.

@@ -27,6 +27,7 @@ const FIRST_ROOM: usize = 1_000;
 pub struct TaskList {
     keys: Keys,
     index: Index,
+    repeats: bool,
 }
 
 impl TaskList {
@@ -36,12 +37,25 @@ impl TaskList {
         TaskList::default()
     }
 
+    /// An empty list that keeps equal keys, each as a task of its own. Nothing is found in it by its key.
+    #[must_use]
+    pub fn with_repeats() -> TaskList {
+        TaskList { repeats: true, ..TaskList::default() }
+    }
+
     /// Adds the keys that lie one behind the other in `keys`, leaving out those already there.
     ///
     /// Returns the tasks that are new. After an error some of the keys in front of the malformed one may be missing.
     pub fn extend(&mut self, keys: &[u8]) -> Result<TaskRange, Malformed> {
         let start = self.len();
         let mut values = msgpack::values(keys);
+        if self.repeats {
+            for key in values {
+                self.keys.push(key?);
+                assert!(self.len() < u32::MAX, "a job has fewer than 2^32 tasks");
+            }
+            return Ok(TaskRange::new(start, self.len()));
+        }
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             batch.clear();
@@ -63,7 +77,7 @@ impl TaskList {
     }
 
     fn push(&mut self, hash: u64, key: &[u8]) {
-        let TaskList { keys, index } = self;
+        let TaskList { keys, index, .. } = self;
         if index.find(hash, |task| keys.behind(task, key)).is_none() {
             let task = keys.len();
             assert!(task < u32::MAX, "a job has fewer than 2^32 tasks");

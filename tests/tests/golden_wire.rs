@@ -50,6 +50,7 @@ fn spec(work: Work) -> Box<JobSpec> {
         batch_size: Some(7),
         wants_results: false,
         wants_failures: false,
+        repeats: false,
         detached: true,
         objects: vec![],
     })

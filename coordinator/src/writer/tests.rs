@@ -48,6 +48,7 @@ fn a_failure_does_not_hide_a_value() {
         batch_size: None,
         wants_results: false,
         wants_failures: false,
+        repeats: false,
         detached: false,
         objects: vec![],
     };

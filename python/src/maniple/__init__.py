@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import JobFailed as JobFailed
     from .errors import JobStopped as JobStopped
     from .errors import ManipleError as ManipleError
+    from .errors import TableError as TableError
     from .errors import TaskFailed as TaskFailed
 
 __version__ = "0.1.0"
@@ -39,7 +40,16 @@ HOMES = {
     "_pool": ["Pool"],
     "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools", "run_pools_queue"],
     "checkpoint": ["Checkpoint", "CheckpointError", "Pickled"],
-    "errors": ["EngineError", "Failure", "FunctionError", "JobFailed", "JobStopped", "ManipleError", "TaskFailed"],
+    "errors": [
+        "EngineError",
+        "Failure",
+        "FunctionError",
+        "JobFailed",
+        "JobStopped",
+        "ManipleError",
+        "TableError",
+        "TaskFailed",
+    ],
 }
 """Which module has which public names."""
 _HOME_OF = {name: home for home, names in HOMES.items() for name in names}

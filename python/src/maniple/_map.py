@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
 from ._client.job import Job, Outcomes, Plan, Progress
-from ._client.spec import JobSpec, checkpoint_spec, fields_of, job_spec, limits
+from ._client.spec import JobSpec, checkpoint_spec, fields_of, job_spec, limits, unpacked
+from ._client.stream import Failed, Stream
+from ._flight import RemoteTraceback
+from ._frames import FRAMES, array, check_output, columns_of, frame
 from ._progress import bar
 from .codec import Codec, Undecodable, head
-from .errors import Failure, FunctionError, JobFailed
+from .errors import Failure, FunctionError, JobFailed, TableError, TaskFailed
 
 if TYPE_CHECKING:
     from .checkpoint import Rows
 
 OnError = Literal["raise", "skip", "nan"]
+Output = Literal["list", "iterator", "numpy", "pandas", "polars", "arrow"]
 Shown = Callable[[Progress], None]
+
+WINDOW = 1_000_000
+"""Tasks of a job whose values stay in the checkpoint: with more of them another job goes on."""
+KEPT_AHEAD = 100_000
+"""Tasks of a job whose values are taken one after the other from the checkpoint."""
+NAN = float("nan")
 
 
 def map(
@@ -42,9 +54,11 @@ def map(
     memory: int | None = None,
     batch_size: int | None = None,
     on_error: OnError = "raise",
+    output: Output = "list",
+    buffersize: int | None = None,
     collect: bool = True,
     progress: bool | Shown | None = None,
-) -> list[Any] | None:
+) -> Any:
     """Call a function with each of many tasks, on all cores, and return the values in the order of the tasks.
 
     Tasks run in processes of an engine, which is started by the first call, used by later ones and ended with this
@@ -58,7 +72,8 @@ def map(
         closures, functions of a notebook or script), by cloudpickle.
     tasks
         An iterable of tasks. A tuple or list is the positional arguments, a dict the keyword arguments, anything else
-        the single argument. Equal tasks are computed once.
+        the single argument. Equal tasks are computed once. It may be of any length, and never end, with
+        ``output="iterator"`` or ``collect=False``: memory stays flat then.
     shared
         Values by name that every call gets as keyword arguments. They are sent once, and the arrays of numpy, pandas
         and Arrow in them are one piece of memory that all processes of a machine read, and nobody may write.
@@ -71,7 +86,7 @@ def map(
     any_work
         Go on from the checkpoint even if another function made it.
     columns, key_columns
-        Names of the values' columns, and of the tasks' fields, for readers of the checkpoint.
+        Names of the values' columns, and of the tasks' fields, for frames and for readers of the checkpoint.
     any_shape
         Let values differ in their width and names, which is an error otherwise.
     compress
@@ -91,7 +106,17 @@ def map(
         Tasks that are handed over as a unit. None: learnt from how long they take.
     on_error
         What becomes of tasks that failed: ``"raise"`` raises :class:`JobFailed` once all others are done,
-        ``"skip"`` leaves them out, ``"nan"`` puts NaN in their place.
+        ``"skip"`` leaves them out, ``"nan"`` puts NaN in their place. An iterator raises :class:`TaskFailed` in the
+        place of the value, so that no value is taken for that of another task, and ends.
+    output
+        ``"list"``; ``"numpy"``: numbers as a vector, rows of as many numbers as a matrix, of float64 or int64, else
+        objects; ``"pandas"``, ``"polars"``, ``"arrow"``: a frame with the columns of the tasks, then those of the
+        values, named by `key_columns` and `columns`, else as ``maniple.Checkpoint`` does;
+        ``"iterator"``: values one after the other, in the order of the tasks, which are drawn as values are taken.
+        Equal tasks are then computed each time (with a checkpoint: once). Leaving the loop ends what runs.
+    buffersize
+        How many tasks an iterator draws ahead of the values that were taken, at most. None: what keeps all processes
+        busy, up to 50,000 tasks and about 64 MiB. With a checkpoint: how many are computed, then given; None: 100,000.
     collect
         False leaves the values in the checkpoint, and returns None.
     progress
@@ -100,13 +125,15 @@ def map(
 
     Returns
     -------
-    list or None
+    list, iterator, array, frame or None
         A value for each task, in their order.
 
     Raises
     ------
-    JobFailed
-        Tasks failed; it has their stories, and all other results.
+    JobFailed, TaskFailed
+        Tasks failed; it has their stories, and all other results. From an iterator: the next task failed.
+    TableError
+        The values are no table; it has them as `results`.
     FunctionError
         The function, what is shared, or a task cannot be sent; or cannot be loaded; or the initializer raised.
     CheckpointError
@@ -124,26 +151,127 @@ def map(
     """
     if not collect and checkpoint is None:
         raise ValueError("collect=False leaves the values in a checkpoint: name one with checkpoint=")
+    if not collect and output != "list":
+        raise ValueError(f"collect=False gives nothing back, and output={output!r} asks for something: leave one out")
+    check_output(output, ("list", "iterator", "numpy", *FRAMES))
+    if on_error not in ("raise", "skip", "nan"):
+        raise ValueError(f"on_error={on_error!r} is none of raise, skip, nan")
+    if buffersize is not None and (output != "iterator" or buffersize < 1):
+        raise ValueError(f"buffersize={buffersize!r}: give at least 1, with output='iterator'")
+    names, key_names = list(columns), list(key_columns)
     kept_in = None
     if checkpoint is not None:
         existing = "SetAside" if fresh else "ResumeAnyWork" if any_work else "Resume"
         shape = "Any" if any_shape else "Open"
-        kept_in = checkpoint_spec(
-            checkpoint, existing, list(columns), list(key_columns), shape, compress=compress, flush=flush
-        )
+        kept_in = checkpoint_spec(checkpoint, existing, names, key_names, shape, compress=compress, flush=flush)
     function = describe(func, shared=checked(func, shared), initializer=initializer, initargs=initargs)
     spec = job_spec(function, limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
-    job = run(spec, tasks, processes, shown(progress))
-    found = collected(job, checkpoint) if collect else None
+    plan = planned(spec, processes, shown(progress))
+    if output == "iterator":
+        return one_by_one(plan, tasks, checkpoint, buffersize, on_error)
+    if not collect:
+        return left_there(plan, tasks, on_error)
+    job = finished(plan, tasks)
+    found = collected(job, checkpoint)
     failures = stories(job)
+    chosen = [at for at in job.asked if on_error == "nan" or at in found]
+    values = [found.get(at, NAN) for at in chosen]
+    if not failures or on_error != "raise":
+        return formed(job, chosen, values, output, names, key_names)
+    try:
+        results = formed(job, chosen, values, output, names, key_names)
+    except TableError:  # that tasks failed matters more
+        results = values
+    raise JobFailed(failures, results, len(job.keys))
+
+
+def formed(
+    job: Outcomes, chosen: list[int], values: list[Any], output: Output, columns: list[str], key_columns: list[str]
+) -> Any:
+    """Values of some of the tasks as what was asked for."""
+    if output == "list":
+        return values
+    if output == "numpy":
+        return array(values)
+    try:
+        keys = list(job.keys)
+        tasks = unpacked(Codec(), len(chosen), b"".join(keys[at] for at in chosen))
+        return frame(columns_of(tasks, values, key_columns, columns), output)  # type: ignore[arg-type]
+    except TableError as error:
+        error.results = values
+        raise
+
+
+def one_by_one(
+    plan: Plan, tasks: Iterable[Any], checkpoint: str | os.PathLike[str] | None, most: int | None, on_error: OnError
+) -> Iterator[Any]:
+    """Values one after the other."""
+    if checkpoint is None:
+        plan.spec["repeats"] = True
+        outcomes = Stream(plan, tasks, most).outcomes()
+    else:
+        outcomes = from_checkpoint(plan, tasks, checkpoint, most or KEPT_AHEAD)
+    with plan.spec.cargo:
+        for outcome in outcomes:
+            kind = type(outcome)
+            if kind is Failed:
+                if on_error == "raise":
+                    failure = failure_of(outcome.key, outcome.story)
+                    raise TaskFailed(failure) from (RemoteTraceback(failure.traceback) if failure.traceback else None)
+                if on_error == "nan":
+                    yield NAN
+            elif kind is Undecodable:
+                raise outcome.error
+            else:
+                yield outcome
+
+
+def from_checkpoint(plan: Plan, tasks: Iterable[Any], checkpoint: str | os.PathLike[str], size: int) -> Iterator[Any]:
+    """Values, or `Failed`, of so many tasks at a time, each time read from the checkpoint."""
+    for job in windows(plan, tasks, size):
+        found, keys = collected(job, checkpoint), list(job.keys)
+        for at in job.asked:
+            yield found[at] if at in found else Failed(keys[at], job.failures[at])
+
+
+def left_there(plan: Plan, tasks: Iterable[Any], on_error: OnError) -> None:
+    """Have all values in the checkpoint."""
+    failures: list[Failure] = []
+    total = 0
+    with plan.spec.cargo:
+        for job in windows(plan, tasks, WINDOW):
+            failures += stories(job)
+            total += len(job.keys)
     if failures and on_error == "raise":
-        kept = None if found is None else [found[at] for at in job.asked if at in found]
-        raise JobFailed(failures, kept, len(job.keys))
-    if found is None:
-        return None
-    if on_error == "nan":
-        return [found.get(at, float("nan")) for at in job.asked]
-    return [found[at] for at in job.asked if at in found]
+        raise JobFailed(failures, None, total)
+
+
+def windows(plan: Plan, tasks: Iterable[Any], size: int) -> Iterator[Outcomes]:
+    """Jobs with so many tasks each, one after the other on the same checkpoint; their progress is that of all."""
+    rest = iter(tasks)
+    first = list(itertools.islice(rest, 1))
+    before = now = Progress(0, False, 0, 0, 0, 0, 0.0)
+    spec, show, job = plan.spec, plan.show, None
+
+    def hear(told: Progress) -> None:
+        nonlocal now
+        total, done, skipped = before.total + told.total, before.done + told.done, before.skipped + told.skipped
+        is_last = told.complete and job is not None and len(job.outcomes.asked) < size
+        failed, elapsed = before.failed + told.failed, before.elapsed + told.elapsed
+        now = Progress(total, is_last, done, skipped, failed, told.busy, elapsed)
+        if show is not None:
+            show(now)
+
+    while True:
+        job = Job(Plan(spec, plan.processes, show and hear), itertools.chain(first, itertools.islice(rest, size - 1)))
+        yield job.run()
+        first = list(itertools.islice(rest, 1))
+        before = now
+        if not first:
+            break
+        spec = spec.onward()
+    if show is not None and not now.complete:
+        show(replace(now, complete=True))
 
 
 def checked(func: Callable[..., Any], shared: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -158,9 +286,20 @@ def checked(func: Callable[..., Any], shared: dict[str, Any] | None) -> dict[str
 
 def run(spec: JobSpec, tasks: Iterable[Any], processes: int | None, show: Shown | None) -> Outcomes:
     """Run a job to its end; `processes` and `show` as in ``map``."""
+    return finished(planned(spec, processes, show), tasks)
+
+
+def finished(plan: Plan, tasks: Iterable[Any]) -> Outcomes:
+    """Run a job to its end."""
+    with plan.spec.cargo:
+        return Job(plan, tasks).run()
+
+
+def planned(spec: JobSpec, processes: int | None, show: Shown | None) -> Plan:
+    """The plan of a job; `processes` and `show` as in ``map``."""
     if processes is not None and processes < 1:
         raise ValueError(f"{processes} processes run no task; give at least 1, or None for one per core")
-    return Job(Plan(spec, processes, show), tasks).run()
+    return Plan(spec, processes, show)
 
 
 def shown(progress: bool | Shown | None) -> Shown | None:
@@ -197,9 +336,11 @@ def narrowed(kept: Rows, keys: Collection[bytes]) -> Rows:
 
 def stories(job: Outcomes) -> list[Failure]:
     """The tasks that failed, in their order."""
-    keys, unpack = list(job.keys), Codec().each
-    failed = []
-    for at, story in sorted(job.failures.items()):
-        task = next(unpack(b"\x91" + keys[at]))
-        failed.append(Failure(tuple(task) if type(task) is list else task, story))
-    return failed
+    keys = list(job.keys) if job.failures else []
+    return [failure_of(keys[at], story) for at, story in sorted(job.failures.items())]
+
+
+def failure_of(key: bytes, story: dict[str, Any]) -> Failure:
+    """A task that failed."""
+    task = next(Codec().each(b"\x91" + key))
+    return Failure(tuple(task) if type(task) is list else task, story)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._client.function import describe
 from ._client.job import Outcomes, Progress
 from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits
+from ._frames import FRAMES, check_output, frame
 from ._map import OnError, Shown, collected, run, shown, stories
 from .codec import Codec
-from .errors import JobFailed
+from .errors import JobFailed, TableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -261,6 +262,8 @@ def _rows(
     on_error: OnError,
 ) -> Any:
     """What both calls do; without an output the rows stay in the file."""
+    if output is not None:
+        check_output(output, ("numpy", "list", *FRAMES))
     path = None if spec["checkpoint"] is None else spec["checkpoint"]["path"]
     monitor = None if path is None else MONITORS.take(path)
 
@@ -320,28 +323,20 @@ def shaped(rows: list[list[Any]], width: int, columns: list[str], output: Output
         return rows
     lens = {len(row) for row in rows}
     if len(lens) > 1:
-        raise ValueError(f"rows of {min(lens)} to {max(lens)} fields make no table: ask for output='list'")
+        error = TableError(
+            f"rows of {min(lens)} to {max(lens)} fields make no table; they are this error's .results, and what "
+            "output='list' gives"
+        )
+        error.results = rows
+        raise error
     keys = max(lens, default=len(KEYS) + width) - width
     if output == "numpy":
         import numpy
 
-        array = numpy.empty((len(rows), keys + width), dtype=object)
+        whole = numpy.empty((len(rows), keys + width), dtype=object)
         for at, row in enumerate(rows):
-            array[at] = row
-        return array
+            whole[at] = row
+        return whole
     names = [*(KEYS if keys == len(KEYS) else [f"key{at}" for at in range(keys)])]
     names += columns or [f"c{at}" for at in range(width)]
-    parts = {name: [row[at] for row in rows] for at, name in enumerate(names)}
-    if output == "pandas":
-        import pandas  # type: ignore[import-untyped]
-
-        return pandas.DataFrame(parts)
-    if output == "polars":
-        import polars
-
-        return polars.DataFrame(parts)
-    if output == "arrow":
-        import pyarrow
-
-        return pyarrow.table(parts)
-    raise ValueError(f"output={output!r} is none of numpy, list, pandas, polars, arrow")
+    return frame({name: [row[at] for row in rows] for at, name in enumerate(names)}, output)

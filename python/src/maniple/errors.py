@@ -25,6 +25,18 @@ class JobStopped(ManipleError):
     """The job ended before every task had an outcome; what was done is in its checkpoint, if it has one."""
 
 
+class TableError(ManipleError, ValueError):
+    """Values do not make the table that was asked for.
+
+    Attributes
+    ----------
+    results : list or None
+        The values, which are there all the same.
+    """
+
+    results: list[Any] | None = None
+
+
 class Failure:
     """A task that failed for good, with its story.
 
@@ -85,7 +97,7 @@ def cause_of(cause: Any) -> str:
 
 
 class TaskFailed(ManipleError):
-    """One task has no value, since the process that ran it died, or it took too long or too much memory.
+    """One task has no value: it raised, the process that ran it died, or it took too long or too much memory.
 
     Attributes
     ----------

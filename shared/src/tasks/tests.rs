@@ -113,6 +113,16 @@ fn whole_pieces_are_joined() {
 }
 
 #[test]
+fn with_repeats_every_key_is_a_task() {
+    let keys: Vec<u8> = [7, 7, 3, 7].iter().flat_map(|number| of_day_and_code(*number)).collect();
+    let mut list = TaskList::with_repeats();
+    assert_eq!(list.extend(&keys).expect("well formed"), TaskRange::new(0, 4));
+    assert_eq!(list.extend(&of_day_and_code(3)).expect("well formed"), TaskRange::new(4, 5));
+    let number = |task| list.key(TaskIndex(task)).to_vec();
+    assert_eq!((0..5).map(number).collect::<Vec<_>>(), [7, 7, 3, 7, 3].map(of_day_and_code));
+}
+
+#[test]
 fn memory_is_flat_at_every_moment() {
     let mut list = TaskList::new();
     let mut chunk = Vec::new();

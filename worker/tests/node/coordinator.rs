@@ -49,6 +49,7 @@ fn job(work: Work) -> JobSpec {
         batch_size: None,
         wants_results: false,
         wants_failures: false,
+        repeats: false,
         detached: false,
         objects: vec![],
     }

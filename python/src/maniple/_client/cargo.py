@@ -141,6 +141,14 @@ class Cargo:
         """What a `JobSpec` says of them."""
         return [known.spec for known in self._objects]
 
+    def __enter__(self) -> Cargo:
+        """What is given back at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the memory back."""
+        self.close()
+
     def close(self) -> None:
         """Give the memory back: no process will map it from now on."""
         for known in self._objects:

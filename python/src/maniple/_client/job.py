@@ -131,12 +131,6 @@ class Job:
         ManipleError
             It ended early.
         """
-        try:
-            return self._run()
-        finally:
-            self._plan.spec.cargo.close()
-
-    def _run(self) -> Outcomes:
         lives, before = 0, -1
         while True:
             connection = ENGINES.take(self._plan.processes)

@@ -82,6 +82,13 @@ class JobSpec(dict[str, Any]):
         """The message that begins a job of this number."""
         return {"Submit": {**self, "id": number, "objects": self.cargo.specs}}
 
+    def onward(self) -> JobSpec:
+        """The same job on the checkpoint that it has begun, which is not to be set aside as the one before it was."""
+        kept = self["checkpoint"]
+        if kept is None or kept["existing"] != "SetAside":
+            return self
+        return JobSpec(self.cargo, **{**self, "checkpoint": {**kept, "existing": "Resume"}})
+
 
 def job_spec(
     function: Function,
@@ -105,13 +112,18 @@ def job_spec(
 def results_of(codec: Codec, fields: dict[str, Any], payload: bytes | bytearray) -> list[tuple[int, Any]]:
     """The tasks of `Results` with their values; an `Undecodable` where decoding raised an exception."""
     tasks = [task for run in fields["values"] for task in range(run["start"], run["end"])]
-    marker = head("array", len(tasks))
+    return list(zip(tasks, unpacked(codec, len(tasks), payload)))
+
+
+def unpacked(codec: Codec, count: int, payload: bytes | bytearray) -> list[Any]:
+    """So many values or keys, one behind the other; an `Undecodable` where decoding raised an exception."""
+    marker = head("array", count)
     try:
         # A single value may be large, and is not copied for the sake of a marker.
-        values = [codec.unpack(payload)] if len(tasks) == 1 else codec.unpack(marker + payload)
+        values: list[Any] = [codec.unpack(payload)] if count == 1 else codec.unpack(marker + payload)
     except OneByOne:
         values = list(Codec().each(marker + payload))
-    return list(zip(tasks, values))
+    return values
 
 
 def fields_of(task: Any) -> Any:

@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -77,8 +78,19 @@ class Connection:
             self._shut()
 
     def say_later(self, message: Any) -> None:
-        """Send a message when it suits, from anywhere: also from a finalizer, which may interrupt what holds a lock."""
+        """Send a message, from anywhere: also from a finalizer, which may interrupt what holds a lock.
+
+        Where somebody is about to write, it is sent when it suits.
+        """
         self._later.append(message)
+        if self._writing.acquire(blocking=False):
+            self._writing.release()
+            self._say_rest()
+
+    def _say_rest(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self.say(self._later.popleft())
 
     def follow(self, number: int, job: Listener) -> None:
         """Have a job hear what is said about it."""
@@ -101,8 +113,13 @@ class Connection:
     def close(self) -> None:
         """Hang up, and wait until the thread has ended."""
         self._shut()
-        if threading.current_thread() is not self._thread:
+        if not self.is_listening:
             self._thread.join()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether this is the thread that hears what is said, which must not wait for it."""
+        return threading.current_thread() is self._thread
 
     def disown(self) -> None:
         """In a process that was forked: the connection is the parent's, and so is its thread."""
@@ -146,8 +163,7 @@ class Connection:
             while True:
                 while not select.select([self._stream], [], [], self._beat)[0]:
                     self.say("Heartbeat")
-                while self._later:
-                    self.say(self._later.popleft())
+                self._say_rest()
                 message, payload = self._read()
                 if isinstance(message, dict):
                     ((name, fields),) = message.items()

@@ -53,6 +53,15 @@ class Piece:
         return piece
 
 
+def usual_names(elements: list[Any], row: Any, *, is_key: bool) -> list[str]:
+    """What the columns of a key or value are called that tells no names."""
+    if is_key:
+        is_usual = [type(element) for element in elements] == [int, str]
+        return ["date", "code"] if is_usual else [f"key{place}" for place in range(len(elements))]
+    is_one = elements and elements[0] is row
+    return ["value"] if is_one else [f"c{place}" for place in range(len(elements))]
+
+
 class Names:
     """What the columns of keys and of values are called; looked up when first asked for."""
 
@@ -66,13 +75,7 @@ class Names:
         if not self.told[side] and self.first and not (side == VALUES and self.first.frame.kind != "values"):
             row = self.first.part(side).rows(numpy.zeros(1, "<i8"))[0]
             elements, names = fields_of(row)
-            if not names and side == KEYS:
-                is_usual = [type(element) for element in elements] == [int, str]
-                names = ["date", "code"] if is_usual else [f"key{place}" for place in range(len(elements))]
-            elif not names:
-                is_one = elements and elements[0] is row
-                names = ["value"] if is_one else [f"c{place}" for place in range(len(elements))]
-            self.told[side] = names
+            self.told[side] = names or usual_names(elements, row, is_key=side == KEYS)
         return self.told[side]
 
     def field(self, side: int, asked: Name) -> Field:

@@ -12,7 +12,8 @@ from ._columns import Array, Column, Vocabulary, exact, objects
 from ._source import CheckpointError
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+    """A package that is needed now."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -21,7 +22,7 @@ def _library(name: str) -> Any:
 
 def to_pandas(table: Mapping[str, Array]) -> Any:
     """A pandas.DataFrame that shares the columns."""
-    pandas = _library("pandas")
+    pandas = library("pandas")
     try:
         return pandas.DataFrame(table, copy=False)
     except UnicodeEncodeError:  # pandas keeps texts as Arrow's, which are all UTF-8; those that are not stay objects
@@ -41,7 +42,7 @@ def _labels(pandas: Any, labels: Sequence[Any], name: str | None) -> Any:
 
 def to_polars(table: Mapping[str, Array]) -> Any:
     """A polars.DataFrame; raises CheckpointError for a column that it has no type for."""
-    polars = _library("polars")
+    polars = library("polars")
 
     def made(name: str, column: Array) -> Any:
         return polars.Series(name, column.tolist() if column.dtype == object else column)
@@ -51,7 +52,7 @@ def to_polars(table: Mapping[str, Array]) -> Any:
 
 def to_arrow(table: Mapping[str, Array]) -> Any:
     """A pyarrow.Table; raises CheckpointError for a column that it has no type for."""
-    arrow = _library("pyarrow")
+    arrow = library("pyarrow")
     arrays = [_told(lambda _, column: arrow.array(column, from_pandas=False), *item) for item in table.items()]
     return arrow.table(arrays, names=list(table))
 
@@ -71,7 +72,7 @@ def _told(make: Any, name: str, column: Array) -> Any:
 
 def pivot(index: Sequence[Column], columns: Sequence[Column], labels: Sequence[str], values: Array) -> Any:
     """A pandas.DataFrame of one value at each place; `index` and `columns` come frame by frame, as `values` do."""
-    pandas = _library("pandas")
+    pandas = library("pandas")
     places, axes = [], []
     for side in (index, columns):
         known = Vocabulary()

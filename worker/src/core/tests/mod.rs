@@ -55,6 +55,7 @@ fn function_job(job: u64) -> JobSpec {
         batch_size: None,
         wants_results: false,
         wants_failures: false,
+        repeats: false,
         detached: false,
         objects: vec![],
     }
