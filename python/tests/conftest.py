@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,3 +66,23 @@ def grid(tmp_path: Path, layout: str) -> Checkpoint:
     items = list(GRID.items())
     frames = dict(items[:4]), dict(items[4:])
     return Checkpoint(write(tmp_path / "grid", *frames, layout=layout, columns=NAMES, key_columns=["date", "code"]))
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Any]:
+    """Starts Python with a program of its own, in a folder of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(text: str) -> subprocess.Popen[str]:
+        (tmp_path / "script.py").write_text("import os, sys, maniple\n" + textwrap.dedent(text))
+        command = [sys.executable, "script.py"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

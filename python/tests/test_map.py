@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -17,29 +15,10 @@ import pytest
 from harness import descendants, gone, until
 
 import maniple
+import maniple._progress
 from maniple._client.engine import ENGINES
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Iterator[Any]:
-    """Starts Python with a program of its own, in a folder of its own."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(text: str) -> subprocess.Popen[str]:
-        (tmp_path / "script.py").write_text("import os, sys, maniple\n" + textwrap.dedent(text))
-        command = [sys.executable, "script.py"]
-        process = subprocess.Popen(
-            command, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def test_values_come_in_the_order_of_the_tasks() -> None:
@@ -162,6 +141,38 @@ def test_progress_is_told() -> None:
     seen: list[maniple.Progress] = []
     maniple.map(abs, range(100), progress=seen.append)
     assert (seen[-1].total, seen[-1].done, seen[-1].finished, seen[-1].complete) == (100, 100, 100, True)
+
+
+def test_the_line_ends_when_it_is_learnt_that_these_are_all(capsys: pytest.CaptureFixture[str]) -> None:
+    draw = maniple._progress.bar(always=True)
+    assert draw is not None
+    for complete in (False, False, True, True):
+        draw(maniple.Progress(3, complete, 3, 0, 0, 0, 0.0))
+    shown = capsys.readouterr().err
+    assert shown.count("3/3") == 2 and shown.count("\n") == 1 and shown.endswith("\n")
+
+
+def test_each_job_hears_how_far_it_is_itself(fifo: str, tmp_path: Path) -> None:
+    heard = threading.Event()
+    told: list[maniple.Progress] = []
+
+    def show(progress: maniple.Progress) -> None:
+        told.append(progress)
+        if progress.done == 3 and progress.busy:
+            heard.set()
+
+    def slow(x: int) -> int:
+        if x == 3:
+            open(fifo).read()
+        return x
+
+    call = {"checkpoint": tmp_path / "f", "flush": 0, "batch_size": 1, "processes": 1, "progress": show}
+    thread = threading.Thread(target=lambda: maniple.map(slow, range(4), **call))  # type: ignore[arg-type]
+    thread.start()
+    with open(fifo, "w"):
+        assert heard.wait(PATIENCE)
+    thread.join(PATIENCE)
+    assert (told[-1].done, told[-1].complete) == (4, True)
 
 
 def test_repeated_calls_leave_no_process_behind() -> None:

@@ -104,6 +104,7 @@ fn heads() -> Vec<(&'static str, String)> {
         Work::Command(CommandSpec { argv: vec![text("echo")], fields: vec![text("n")], cwd: text("/x") });
     let hello = Hello { version, software: text("0.1.0"), host: text("vm"), pid: 42, role: Role::Worker };
     let progress = Progress {
+        job: None,
         tasks: 9,
         complete: true,
         skipped: 1,
@@ -192,6 +193,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Stored", head(&ToClient::Stored(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
+        ("ToClient.Progress.job", head(&ToClient::Progress(Progress { job: Some(job), ..progress }))),
         ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),
         ("ToClient.Failed", head(&ToClient::Failed { job, task: died.0, failure: Box::new(died.1) })),
         ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),

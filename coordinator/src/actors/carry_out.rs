@@ -145,7 +145,7 @@ impl Coordinator {
         let jobs: Vec<JobId> = self.desks.keys().copied().collect();
         for job in jobs {
             let Some(mut progress) = self.core.progress(job) else { continue };
-            progress.busy = busy;
+            (progress.job, progress.busy) = (Some(job), busy);
             let Some(desk) = self.desks.get_mut(&job) else { continue };
             if desk.told != Some(progress) && desk.client.is_some() {
                 desk.told = Some(progress);

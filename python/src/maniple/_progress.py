@@ -15,16 +15,16 @@ def bar(*, always: bool) -> Callable[[Progress], None] | None:
     stream = sys.stderr
     if stream is None or not (always or stream.isatty()):
         return None
-    last = ""
+    last, open_line = "", False
 
     def draw(progress: Progress) -> None:
-        nonlocal last
+        nonlocal last, open_line
         text = line(progress)
-        if text != last:
-            ended = progress.complete and progress.finished == progress.total
+        ended = progress.complete and progress.finished == progress.total
+        if text != last or (ended and open_line):  # that these are all may be learnt behind the last outcome
             stream.write(f"\r{text:<{len(last)}}" + ("\n" if ended else ""))
             stream.flush()
-            last = text
+            last, open_line = text, not ended
 
     return draw
 

@@ -95,6 +95,9 @@ pub enum ToClient {
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
+    /// The job, where a client may follow several over one connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     /// Distinct tasks known so far.
     pub tasks: u64,
     /// Whether the client has sent them all.
