@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import Executor as Base
+from types import TracebackType
 from typing import Any, TypeVar
 
 import cloudpickle
@@ -200,6 +201,14 @@ class Executor(Base):
         if wait and self._pid == os.getpid():
             with self._idle:
                 self._idle.wait_for(lambda: not self._queue and not self._flights)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Shut down; an interrupt ends what runs, which would be waited for otherwise."""
+        if kind is not None and not issubclass(kind, Exception):
+            self.kill()
+        self.shutdown()
 
     def kill(self) -> None:
         """Take no more calls, end those that run, and cancel all others; their futures say so."""

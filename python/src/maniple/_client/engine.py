@@ -61,7 +61,7 @@ class Engine:
                 raise EngineError(f"{command[0]} cannot be started: {error}") from error
         try:
             self.connection = Connection(ours, LOCAL_LIMIT)
-        except EngineError:
+        except BaseException:  # an interrupt, too
             self._process.kill()
             self._process.wait()
             raise

@@ -57,6 +57,9 @@ class Connection:
         except (OSError, ValueError, struct.error) as error:
             stream.close()
             raise EngineError(f"the engine does not answer ({error}); see what it wrote to standard error") from error
+        except BaseException:
+            stream.close()
+            raise
         stream.settimeout(None)
         if "Refused" in welcome:
             stream.close()
