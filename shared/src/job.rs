@@ -2,7 +2,7 @@
 //!
 //! The tasks themselves are not here: they are opaque MessagePack keys in a [`TaskList`](crate::tasks::TaskList).
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -121,11 +121,14 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// Resident memory, in bytes, of the process that runs it.
     pub memory: Option<u64>,
+    /// Most tasks of a process's life; then another takes its place. A command has a process of its own anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_per_process: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { death_retries: 3, error_retries: 0, timeout: None, memory: None }
+        Limits { death_retries: 3, error_retries: 0, timeout: None, memory: None, tasks_per_process: None }
     }
 }
 

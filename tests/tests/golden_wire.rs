@@ -4,7 +4,7 @@
 //! To add a message: put it into [`heads`] and run this file with `-- --ignored`, which appends what is missing and
 //! never changes a line. A line that no longer fits means a new version of the protocol.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 use shared::{
@@ -75,6 +75,13 @@ fn objects() -> Vec<ObjectSpec> {
         ObjectSpec { id: ObjectId(3), size: 4, purpose: Purpose::Shared, place },
         ObjectSpec { id: ObjectId(5), size: 6, purpose: Purpose::Function, place: None },
     ]
+}
+
+/// The same with processes that end after some tasks.
+fn spec_of_short_lives(work: Work) -> Box<JobSpec> {
+    let mut spec = spec(work);
+    spec.limits.tasks_per_process = NonZeroU32::new(9);
+    spec
 }
 
 fn heads() -> Vec<(&'static str, String)> {
@@ -162,6 +169,7 @@ fn heads() -> Vec<(&'static str, String)> {
             "ToWorker.Job.objects",
             head(&ToWorker::Job(Box::new(JobSpec { objects: objects(), ..*spec(command.clone()) }))),
         ),
+        ("ToWorker.Job.short_lives", head(&ToWorker::Job(spec_of_short_lives(command.clone())))),
         ("ToWorker.JobEnded", head(&ToWorker::JobEnded(job))),
         ("ToWorker.Run", head(&ToWorker::Run(run))),
         ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),

@@ -4,7 +4,7 @@
 //! by itself, and [`work`] turns it into the job that coordinator and worker speak of.
 //! Invariant: whatever is wrong with a command line ends as one line and exit code 2 (see [`usage`]).
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -161,6 +161,10 @@ pub struct Job {
     /// Python interpreter [default: the active virtual environment's, else python3]
     #[arg(long, value_name = "PATH", conflicts_with = "command", help_heading = "Processes")]
     pub python: Option<String>,
+
+    /// Most tasks of a process's life; then another takes its place [default: no limit]
+    #[arg(long, value_name = "N", conflicts_with = "command", help_heading = "Processes")]
+    pub tasks_per_process: Option<NonZeroU32>,
 
     /// Tasks that are handed to a worker at once [default: learned from how long they take]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Processes")]

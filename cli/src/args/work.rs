@@ -41,6 +41,7 @@ impl Job {
             error_retries: self.retry_errors,
             timeout: self.timeout,
             memory: self.memory,
+            tasks_per_process: self.tasks_per_process,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Functions over tasks: values bit for bit, the same on one machine, a cluster, and a plain loop.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use maniple_tests::{Program, Scratch, binary, outcomes, outcomes::values_by_number};
 
@@ -98,6 +98,22 @@ fn failed_tasks_are_tried_again_by_the_next_run() {
     let second = scratch.run(args).expect_code(0).json();
     assert_eq!((second["done"].as_u64(), second["skipped"].as_u64()), (Some(1), Some(5)));
     assert_eq!(values_by_number(&outcomes(&scratch.file("c.checkpoint"))).len(), 6);
+}
+
+#[test]
+fn processes_are_replaced_after_so_many_tasks() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "import os\ndef f(n):\n    return [n, os.getpid()]\n");
+    scratch.numbers("tasks.jsonl", 0..20);
+    let args = "run -j 2 f:f --tasks tasks.jsonl --tasks-per-process 3 --retries 0";
+    let ended = scratch.run(args).expect_code(0);
+    let mut calls = BTreeMap::<&str, usize>::new();
+    for line in ended.stdout.lines() {
+        let (_, pid) = line.rsplit_once(',').expect("a key and a list of two");
+        *calls.entry(pid).or_default() += 1;
+    }
+    assert_eq!(calls.values().sum::<usize>(), 20);
+    assert!(calls.values().all(|calls| *calls <= 3), "{calls:?}");
 }
 
 #[test]

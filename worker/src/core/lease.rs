@@ -103,10 +103,16 @@ impl Leases {
         }
     }
 
-    /// The oldest waiting piece of a job.
-    pub fn take(&mut self, job: JobId) -> Option<Piece> {
+    /// The oldest waiting piece of a job, or as many tasks of it.
+    pub fn take(&mut self, job: JobId, most: u32) -> Option<Piece> {
         let at = self.queue.iter().position(|piece| piece.job == job)?;
-        self.queue.remove(at)
+        let piece = &mut self.queue[at];
+        if count(&piece.tasks) <= most {
+            return self.queue.remove(at);
+        }
+        let taken = Piece { tasks: ranges::slice(&piece.tasks, 0, most), ..piece.clone() };
+        piece.tasks = ranges::slice(&piece.tasks, most, u32::MAX);
+        Some(taken)
     }
 
     /// The oldest waiting task of a job.

@@ -35,11 +35,14 @@ impl Core {
                 if !self.admits() {
                     return;
                 }
-                let Some(piece) = self.leases.take(job) else { continue };
+                let limit = self.jobs.get(&job).and_then(|job| job.spec.limits.tasks_per_process);
+                let room = child.room(limit);
+                let Some(piece) = self.leases.take(job, room) else { continue };
                 let place = &mut self.places[index];
                 let State::Child(child) = &mut place.state else { continue };
                 let number = count(&piece.tasks);
                 let assignment = child.give(piece.batch, piece.tasks, number, piece.strikes);
+                child.leaving = number == room;
                 out.push(Effect::Run(place.life, assignment));
             }
         }

@@ -3,7 +3,7 @@
 //! Invariants: a child runs its runs in order; of a run, the first `done` tasks are reported, those from `kept` on
 //! have been taken back, those between are in the child's hands.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, num::NonZeroU32, time::Instant};
 
 use shared::{
     id::{BatchId, JobId, Slot, TaskIndex, TaskRange},
@@ -66,7 +66,7 @@ pub struct Child {
     pub stop: Option<Stop>,
     /// Why it is being killed, and the ordinal of the task that is to blame (0 for none).
     pub doom: Option<(u64, Doom)>,
-    /// It gets no more work: another job needs the slot.
+    /// It gets no more work: another job needs the slot, or it has had its share.
     pub leaving: bool,
     pub sample: Sample,
 }
@@ -234,6 +234,12 @@ impl Child {
     /// Whether it may be given a run now.
     pub fn accepts(&self) -> bool {
         self.stop.is_none() && self.doom.is_none() && !self.leaving && self.runs.len() < RUNS
+    }
+
+    /// How many tasks it may still be given, of so many in its life.
+    pub fn room(&self, limit: Option<NonZeroU32>) -> u32 {
+        let given = self.next - 1;
+        limit.map_or(u32::MAX, |limit| u64::from(limit.get()).saturating_sub(given) as u32)
     }
 
     /// The first ordinal that it can still be stopped at.

@@ -20,7 +20,11 @@ def seconds(time: float) -> dict[str, int]:
 
 
 def limits(
-    retries: int = 3, retry_errors: int = 0, timeout: float | None = None, memory: int | None = None
+    retries: int = 3,
+    retry_errors: int = 0,
+    timeout: float | None = None,
+    memory: int | None = None,
+    tasks_per_process: int | None = None,
 ) -> dict[str, Any]:
     """The `Limits` of a task.
 
@@ -37,7 +41,13 @@ def limits(
         if not 0 <= number < 1 << 16:
             raise ValueError(f"{name}={number!r}: give a number from 0 to 65535")
     span = None if timeout is None else seconds(timeout)
-    return {"death_retries": retries, "error_retries": retry_errors, "timeout": span, "memory": memory}
+    return {
+        "death_retries": retries,
+        "error_retries": retry_errors,
+        "timeout": span,
+        "memory": memory,
+        "tasks_per_process": tasks_per_process,
+    }
 
 
 def checkpoint_spec(

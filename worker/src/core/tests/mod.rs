@@ -11,7 +11,7 @@ mod runs;
 mod show;
 mod world;
 
-use std::{sync::Arc, time::Duration, time::Instant};
+use std::{num::NonZeroU32, sync::Arc, time::Duration, time::Instant};
 
 use bytes::Bytes;
 use shared::{

@@ -172,3 +172,38 @@ fn what_comes_from_an_earlier_life_is_stale() {
         .on(Event::Process(old, ProcessEvent::Ran(Ran { first: 1, count: 2, ..Ran::default() })))
         .expect(&[]);
 }
+
+fn of_short_lives(tasks: u32) -> JobSpec {
+    let limits = Limits { tasks_per_process: NonZeroU32::new(tasks), ..Limits::default() };
+    JobSpec { limits, ..function_job(1) }
+}
+
+#[test]
+fn a_process_that_had_its_share_is_followed_by_another() {
+    script(1)
+        .job(of_short_lives(3))
+        .grant(1, 1, 0, 2)
+        .grant(2, 1, 2, 6)
+        .ready(0)
+        .expect(&["start 0 for job 1", "run 0 b1 [0..2] from 1", "run 0 b2 [2..3] from 3"])
+        .ran(0, 1, 2, &[])
+        .expect(&["report 1 b1 [0..2] 2 bytes", "forget b1"])
+        .ran(0, 3, 1, &[])
+        .expect(&["report 2 b2 [2..3] 1 bytes", "stop 0"])
+        .died(0, How::Exited(0), 0)
+        .ready(0)
+        .expect(&["start 0 for job 1", "run 0 b2 [3..6] from 1"]);
+}
+
+#[test]
+fn a_process_is_not_ended_while_it_may_have_more() {
+    script(1).job(of_short_lives(2)).grant(1, 1, 0, 1).ready(0).ran(0, 1, 1, &[]).grant(2, 1, 1, 2).expect(
+        &[
+            "start 0 for job 1",
+            "run 0 b1 [0..1] from 1",
+            "report 1 b1 [0..1] 1 bytes",
+            "forget b1",
+            "run 0 b2 [1..2] from 2",
+        ],
+    );
+}
