@@ -105,6 +105,15 @@ def test_the_beacon_names_the_running_task(start: Start, fifo: str) -> None:
     assert node.page[0] == 0
 
 
+def test_the_first_value_is_told_before_the_next_task_ends(start: Start, fifo: str) -> None:
+    node = start("wait")
+    begun = node.begin(["", fifo])
+    name, fields, _ = node.receive()
+    assert (name, fields["first"], fields["count"]) == ("Ran", begun.start, 1)
+    open(fifo, "w").close()
+    assert node.receive()[1]["count"] == 1
+
+
 def test_stop_takes_back_what_is_not_committed(start: Start, fifo: str) -> None:
     node = start("wait")
     begun = node.begin([fifo, *[""] * 99])

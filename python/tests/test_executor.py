@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, BrokenExecutor, Future, as_completed, wait
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from harness import gone
 
@@ -92,11 +95,28 @@ def test_exceptions_keep_their_type_and_their_traceback(executor: Executor) -> N
         executor.submit(lambda: (_ for _ in ()).throw(Odd(1, 2))).result(PATIENCE)
 
 
+def test_values_come_back_as_they_are(executor: Executor) -> None:
+    class Point:
+        def __init__(self, x: int) -> None:
+            self.x = x
+
+    found = executor.submit(lambda: (Point(2), numpy.float64(1.5), [numpy.int32(3)])).result(PATIENCE)
+    assert type(found[0]) is Point and found[0].x == 2
+    assert [type(value) for value in (found[1], found[2][0])] == [numpy.float64, numpy.int32]
+
+
+def test_the_managers_of_multiprocessing_know_the_processes(executor: Executor) -> None:
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        event = manager.Event()
+        executor.submit(event.set).result(PATIENCE)
+        assert event.is_set()
+
+
 def test_what_does_not_pickle_is_the_trouble_of_one_call(executor: Executor) -> None:
     lock = threading.Lock()
     with pytest.raises(TypeError, match="pickle"):
         executor.submit(id, lock).result(PATIENCE)
-    with pytest.raises(TaskFailed, match="value cannot be kept"):
+    with pytest.raises(TypeError, match="pickle"):
         executor.submit(threading.Lock).result(PATIENCE)
     assert executor.submit(abs, -1).result(PATIENCE) == 1
 
@@ -181,7 +201,19 @@ def test_the_initializer_runs_once_a_process() -> None:
             executor.submit(abs, 1)
 
 
+def test_processes_are_replaced_after_so_many_calls() -> None:
+    with Executor(1, max_tasks_per_child=3, retries=0) as executor:
+        pids = [executor.submit(os.getpid).result(PATIENCE) for _ in range(7)]
+        assert [len(set(pids[at : at + 3])) for at in (0, 3)] == [1, 1] and len(set(pids)) == 3
+        waiting = [executor.submit(os.getpid) for _ in range(8)]  # all at once: nobody has more than its share
+        assert max(Counter(future.result(PATIENCE) for future in waiting).values()) <= 3
+
+
 def test_arguments_are_checked() -> None:
+    with pytest.raises(TypeError, match="max_tasks_per_child"):
+        Executor(max_tasks_per_child="3")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="max_tasks_per_child"):
+        Executor(max_tasks_per_child=0)
     with pytest.raises(ValueError, match="max_workers"):
         Executor(0)
     with pytest.raises(TypeError, match="initializer"):
@@ -218,9 +250,10 @@ def test_the_death_of_the_engine_costs_no_call(tmp_path: Path) -> None:
         assert [future.result(PATIENCE) for future in others] == list(range(50))
 
 
-def test_calls_are_made_before_the_interpreter_ends(tmp_path: Path) -> None:
-    text = "import maniple, pathlib\nmaniple.Executor(1).submit(pathlib.Path('made').touch)\n"
-    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, timeout=PATIENCE)
+@pytest.mark.parametrize("ending", ["", "\nexecutor.shutdown(wait=False)"])
+def test_calls_are_made_before_the_interpreter_ends(tmp_path: Path, ending: str) -> None:
+    text = "import maniple, pathlib\nexecutor = maniple.Executor(1)\nexecutor.submit(pathlib.Path('made').touch)"
+    subprocess.run([sys.executable, "-c", text + ending], cwd=tmp_path, check=True, timeout=PATIENCE)
     assert (tmp_path / "made").exists()
 
 

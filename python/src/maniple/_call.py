@@ -1,7 +1,9 @@
 """What an executor's processes call: it unpickles a call, makes it, and says what came of it.
 
-It is sent by value, so a process that runs it needs no package. An answer is [True, value], [False, pickle of the
-exception, traceback], or [None, traceback] where the initializer has raised.
+It is sent by value, so a process that runs it needs no package. An answer is a word and what belongs to it:
+["value", one that is plain], ["pickle", of any other], ["raised", pickle of the exception, traceback], or
+["broken", traceback] where the initializer has raised. Values travel as the pickles that they are with any executor,
+so that nothing about them changes on the way.
 """
 
 from __future__ import annotations
@@ -10,9 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 
-def maker(initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> Callable[..., list[Any]]:
-    """The function of an executor's job; `initializer` runs once in each process, before the first call."""
+def maker(begin: bytes | None, authkey: bytes) -> Callable[..., list[Any]]:
+    """The function of an executor's job; `begin` is a pickled call that each process makes before its first one.
+
+    `authkey` is what the caller's multiprocessing managers know their clients by.
+    """
     state: dict[str, str | None] = {}
+    plain = {type(None), bool, int, float, str, bytes}
 
     def told(error: BaseException) -> str:
         import traceback
@@ -20,35 +26,53 @@ def maker(initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> 
         frames = error.__traceback__.tb_next if error.__traceback__ else None
         return "".join(traceback.format_exception(type(error), error, frames))
 
+    def pickled(value: Any) -> bytes:
+        import pickle
+
+        try:
+            return pickle.dumps(value, protocol=5)
+        except Exception:  # it may be of a type that the caller's script or notebook defines
+            try:
+                import cloudpickle
+            except ImportError:
+                cloudpickle = None
+            if cloudpickle is None:
+                raise
+            blob: bytes = cloudpickle.dumps(value, protocol=5)
+            return blob
+
+    def start() -> None:
+        import multiprocessing.process
+        import pickle
+
+        multiprocessing.process.current_process().authkey = authkey
+        state["failed"] = None
+        if begin is not None:
+            try:
+                initializer, initargs = pickle.loads(begin)
+                initializer(*initargs)
+            except BaseException as error:
+                state["failed"] = told(error)
+
     def call(number: int, work: bytes, **shared: Any) -> list[Any]:
         import pickle
 
         if not state:
-            state["failed"] = None
-            if initializer is not None:
-                try:
-                    initializer(*initargs)
-                except BaseException as error:
-                    state["failed"] = told(error)
+            start()
         if state["failed"] is not None:
-            return [None, state["failed"]]
+            return ["broken", state["failed"]]
         try:
             function, args, kwargs, lacking = pickle.loads(work)
-            return [True, function(*args, **kwargs, **{name: shared[name] for name in lacking})]
+            value = function(*args, **kwargs, **{name: shared[name] for name in lacking})
+            return ["value", value] if type(value) in plain else ["pickle", pickled(value)]
         except BaseException as error:
             story = told(error)
             error.__traceback__ = None
             try:
-                blob = pickle.dumps(error)
+                blob = pickled(error)
                 pickle.loads(blob)
             except BaseException:
-                import cloudpickle
-
-                try:
-                    blob = cloudpickle.dumps(error)
-                    pickle.loads(blob)
-                except BaseException:
-                    blob = pickle.dumps(RuntimeError(f"{type(error).__qualname__}: {error}"))
-            return [False, blob, story]
+                blob = pickle.dumps(RuntimeError(f"{type(error).__qualname__}: {error}"))
+            return ["raised", blob, story]
 
     return call

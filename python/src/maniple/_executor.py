@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import logging
+import multiprocessing.process
 import os
 import pickle
 import threading
@@ -61,6 +63,8 @@ class Executor(Base):
     shared
         Values by name: a call whose function has a parameter of that name, and is not given it, gets the value as a
         keyword argument. See :func:`maniple.map`.
+    max_tasks_per_child
+        How many calls a process makes; then another takes its place. None: any number.
     retries
         How often a call is made again after its process died.
     timeout
@@ -83,6 +87,7 @@ class Executor(Base):
         initializer: Callable[..., Any] | None = None,
         initargs: tuple[Any, ...] = (),
         shared: dict[str, Any] | None = None,
+        max_tasks_per_child: int | None = None,
         retries: int = 3,
         timeout: float | None = None,
         memory: int | None = None,
@@ -91,12 +96,18 @@ class Executor(Base):
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
+            raise TypeError("max_tasks_per_child must be an integer")
+        if max_tasks_per_child is not None and not 0 < max_tasks_per_child < 1 << 32:
+            raise ValueError("max_tasks_per_child must be >= 1")
         self._processes = max_workers
         self.workers = max_workers or os.cpu_count() or 1
         """How many calls run at a time."""
-        function = describe(_call.maker(initializer, initargs), shared=shared)
+        begin = None if initializer is None else pickled((initializer, initargs))
+        authkey = bytes(multiprocessing.process.current_process().authkey)
+        function = describe(_call.maker(begin, authkey), shared=shared)
         self._shared = tuple(shared or ())
-        self._spec = job_spec(function, limits(retries, timeout=timeout, memory=memory))
+        self._spec = job_spec(function, limits(retries, 0, timeout, memory, max_tasks_per_child))
         self._codec = Codec()
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
@@ -134,6 +145,8 @@ class Executor(Base):
                 raise BrokenExecutor(self._broken)
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            if _ENDED:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if self._pid != os.getpid():
                 raise RuntimeError("this executor belongs to the process that this one was forked from; make a new one")
             if trouble is None:
@@ -178,9 +191,13 @@ class Executor(Base):
                     if buffersize is not None:
                         futures.extend(self.submit(several, chunk) for chunk in itertools.islice(chunks, 1))
                     try:
-                        yield from first.result(None if end is None else end - time.monotonic())
+                        values = first.result(None if end is None else end - time.monotonic())
                     finally:
                         first.cancel()
+                    del first  # and so nothing here holds a value that was handed out
+                    values.reverse()
+                    while values:
+                        yield values.pop()
             finally:
                 for future in futures:
                     future.cancel()
@@ -295,19 +312,27 @@ class Executor(Base):
     def _tell(self, future: Future[Any], answer: Any) -> None:
         if isinstance(answer, Undecodable):
             future.set_exception(answer.error)
-        elif answer[0] is True:
-            future.set_result(answer[1])
-        elif answer[0] is None:
+            return
+        word, told, *story = answer
+        if word == "value":
+            future.set_result(told)
+        elif word == "broken":
             with self._lock:
-                self._broken = f"the initializer raised:\n{answer[1]}"
+                first, self._broken = self._broken is None, f"the initializer raised:\n{told}"
+            if first:  # as the executors of concurrent.futures do
+                logging.getLogger("concurrent.futures").critical("Exception in initializer:\n%s", told)
             future.set_exception(BrokenExecutor(self._broken))
         else:
             try:
-                error = pickle.loads(answer[1])
-            except Exception as trouble:
-                error = trouble
-            error.__cause__ = RemoteTraceback(answer[2])
-            future.set_exception(error)
+                found = pickle.loads(told)
+            except BaseException as trouble:  # whatever its pickle does, it does it to this one future
+                found, word = trouble, "raised"
+            if word == "pickle":
+                future.set_result(found)
+                return
+            if story:
+                found.__cause__ = RemoteTraceback(story[0])
+            future.set_exception(found)
 
     def _crashed(self, flight: Flight, task: int, story: dict[str, Any]) -> None:
         with self._lock:
@@ -354,12 +379,16 @@ class Executor(Base):
             self._idle.notify_all()
 
 
+_ENDED = False
+"""Whether the interpreter ends, and with it the engines."""
 _BUSY: set[Executor] = set()
 """Those that have something left to do, also if nobody else remembers them."""
 
 
 def _at_exit() -> None:
     """Calls that were submitted are made before the interpreter ends, as with any executor."""
+    global _ENDED
+    _ENDED = True
     for executor in list(_BUSY):
         executor.shutdown()
 

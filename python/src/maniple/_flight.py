@@ -31,11 +31,11 @@ class RemoteTraceback(Exception):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.text = text
+        self.tb = text
 
     def __str__(self) -> str:
         """The traceback."""
-        return f'\n"""\n{self.text}"""'
+        return f'\n"""\n{self.tb}"""'
 
 
 class Item:
@@ -136,8 +136,8 @@ def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:
     return iter(lambda: list(itertools.islice(rest, size)), [])
 
 
-def pickled(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], tuple[str, ...]]) -> bytes:
-    """A call as bytes: by pickle where all of it can be imported elsewhere, else by cloudpickle."""
+def pickled(work: tuple[Any, ...]) -> bytes:
+    """A call, function first, as bytes: by pickle where all of it can be imported elsewhere, else by cloudpickle."""
     function = getattr(work[0], "function", work[0])
     if getattr(function, "__module__", "__main__") not in ("__main__", "__mp_main__"):
         try:

@@ -94,8 +94,17 @@ class Values(Iterator[T]):
 
     def __init__(self, chunks: Iterator[Future[list[T]]], *, ordered: bool) -> None:
         self._chunks, self._ordered = chunks, ordered
-        self._running: deque[Future[list[T]]] = deque(itertools.islice(chunks, AHEAD))
+        self._running: deque[Future[list[T]]] = deque()
         self._values: deque[T] = deque()
+        self._error: Exception | None = None
+        self._draw(AHEAD)
+
+    def _draw(self, number: int) -> None:
+        """More chunks; what the iterable raises is raised behind the values of what it gave before."""
+        try:
+            self._running.extend(itertools.islice(self._chunks, number))
+        except Exception as error:
+            self._error = error
 
     def __next__(self) -> T:
         return self.next()
@@ -105,7 +114,8 @@ class Values(Iterator[T]):
         end = None if timeout is None else time.monotonic() + timeout
         while not self._values:
             if not self._running:
-                raise StopIteration
+                error, self._error = self._error, None
+                raise error or StopIteration
             left = None if end is None else max(0.0, end - time.monotonic())
             watched = [self._running[0]] if self._ordered else self._running
             done = wait_for(watched, left, "FIRST_COMPLETED").done
@@ -113,7 +123,7 @@ class Values(Iterator[T]):
                 raise PoolTimeoutError
             first = next(future for future in self._running if future in done)
             self._running.remove(first)
-            self._running.extend(itertools.islice(self._chunks, 1))
+            self._draw(1)
             self._values.extend(first.result())
         return self._values.popleft()
 
@@ -127,6 +137,8 @@ class Pool:
         How many tasks run at a time. None: one per core.
     initializer, initargs
         Called once in each process, before its first task.
+    maxtasksperchild
+        How many chunks of tasks a process takes; then another takes its place. None: any number.
 
     Examples
     --------
@@ -141,10 +153,18 @@ class Pool:
         processes: int | None = None,
         initializer: Callable[..., Any] | None = None,
         initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
     ) -> None:
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
-        self._executor = Executor(processes, initializer=initializer, initargs=tuple(initargs))
+        if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild < 1):
+            raise ValueError("maxtasksperchild must be a positive int or None")
+        self._executor = Executor(
+            processes,
+            initializer=initializer,
+            initargs=tuple(initargs),
+            max_tasks_per_child=maxtasksperchild,
+        )
         self._closed = False
 
     def _check(self) -> None:
@@ -157,8 +177,7 @@ class Pool:
         if size < 1:
             raise ValueError(f"Chunksize must be 1+, not {size:n}")
         several = Several(function, star=star)
-        for chunk in chunked(tasks, size):
-            yield self._executor.submit(several, chunk)
+        return (self._executor.submit(several, chunk) for chunk in chunked(tasks, size))
 
     def apply(self, func: Callable[..., T], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None) -> T:
         """The value of one call."""

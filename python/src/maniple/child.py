@@ -260,7 +260,9 @@ class Child:
             raise ValueError(f"{len(keys)} keys came for {count} tasks")
         self.unsent = ordinal = first
         end = first + count
-        sent = started = clock()
+        started = clock()
+        # The first value of a process is told at once: nobody knows how long the next task takes.
+        sent = started if first > 1 else started - 2 * SEND_SECONDS
         while ordinal < end:
             begin, until = ordinal, min(end, ordinal + max(1, min(STRIDE_TASKS, int(STRIDE_SECONDS / self.pace))))
             page[COMMITTED] = until
