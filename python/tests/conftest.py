@@ -25,6 +25,9 @@ DAYS, CODES = [20240102, 20240103, 20240104], ["000001", "000002", "600000"]
 NAMES = ["a", "b", "c", "d"]
 GRID: dict[Any, Any] = {(day, code): [day + 0.5, len(code) + day, code, None] for day in DAYS for code in CODES}
 
+SUITES = {"test_suites.py": "CPython's own tests of executors and pools"}
+"""Files that run tests of other packages, and whose tests these are."""
+
 
 @pytest.fixture(params=["msgpack", "plain"])
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
@@ -86,3 +89,15 @@ def script(tmp_path: Path) -> Iterator[Any]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many of how many tests of other packages pass over ours; the rest is in `docs/python-suites.md`."""
+    for file, whose in SUITES.items():
+        outcomes = {
+            outcome: sum(f"/{file}::" in f"/{test.nodeid}" for test in tests if hasattr(test, "nodeid"))
+            for outcome, tests in terminalreporter.stats.items()
+            if outcome in ("passed", "failed", "error", "skipped", "xfailed")
+        }
+        if total := sum(outcomes.values()):
+            terminalreporter.write_line(f"{whose}: {outcomes.get('passed', 0)} of {total} pass")

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_suites
 from encoder import Encoder
+from suites import told
 
-PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "python.md"
 ROWS: dict[Any, Any] = {
     (20240102, "000001"): [10.0, 100, None],
     (20240102, "600000"): [40.0, 400, 0.5],
@@ -36,3 +39,8 @@ def test_the_examples_print_what_they_say(
         exec(example, scope)
         said = "".join(f"{line[2:]}\n" for line in example.splitlines() if line.startswith("# "))
         assert capsys.readouterr().out == said
+
+
+def test_the_page_of_suites_lists_what_cannot_pass() -> None:
+    page = (DOCS / "python-suites.md").read_text()
+    assert told(test_suites.CANNOT) in page
