@@ -280,7 +280,10 @@ impl Client {
                 outgoing.feed(&FromClient::Taken { job, bytes }, Bytes::new()).await?;
             }
             ToClient::Finished(summary) => return Ok(Some(End::Summary(summary))),
-            ToClient::Accepted { .. } | ToClient::Failed { .. } | ToClient::Heartbeat => {}
+            ToClient::Accepted { .. }
+            | ToClient::Began { .. }
+            | ToClient::Failed { .. }
+            | ToClient::Heartbeat => {}
         }
         Ok(None)
     }

@@ -89,7 +89,7 @@ pub struct FunctionSpec {
 }
 
 /// A command line, a template for the task's fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CommandSpec {
     /// Program and arguments; `{}`, `{1}` and `{name}` stand for the task's fields.
     pub argv: Vec<String>,
@@ -97,6 +97,22 @@ pub struct CommandSpec {
     pub fields: Vec<String>,
     /// Working directory.
     pub cwd: String,
+    /// What is laid over the worker's environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// Who attends to it while it runs; `None`: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attended: Option<Attended>,
+}
+
+/// A command that somebody attends to while it runs: its client hears when it has begun and may send it signals, and
+/// what it writes goes where the client reads it at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attended {
+    /// The file that it writes standard output to: mostly a pipe, named by way of `/proc`. Its value has none then.
+    pub stdout: String,
+    /// The same of standard error.
+    pub stderr: String,
 }
 
 impl Work {

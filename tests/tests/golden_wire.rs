@@ -9,7 +9,9 @@ use std::{collections::BTreeMap, fs, num::NonZeroU32, path::PathBuf, time::Durat
 use serde::Serialize;
 use shared::{
     id::{Attempt, BatchId, Epoch, JobId, ObjectId, ReportId, TaskIndex, TaskRange, WorkerId},
-    job::{CheckpointSpec, CommandSpec, Compression, Existing, FunctionSpec, JobSpec, Limits, Work},
+    job::{
+        Attended, CheckpointSpec, CommandSpec, Compression, Existing, FunctionSpec, JobSpec, Limits, Work,
+    },
     object::{ObjectSpec, Purpose},
     outcome::{Cause, Failure},
     shape::ValueShape,
@@ -107,8 +109,19 @@ fn heads() -> Vec<(&'static str, String)> {
         python: None,
         pickled: None,
     });
-    let command =
-        Work::Command(CommandSpec { argv: vec![text("echo")], fields: vec![text("n")], cwd: text("/x") });
+    let command = Work::Command(CommandSpec {
+        argv: vec![text("echo")],
+        fields: vec![text("n")],
+        cwd: text("/x"),
+        ..CommandSpec::default()
+    });
+    let attended = Work::Command(CommandSpec {
+        argv: vec![text("{}")],
+        cwd: text("/x"),
+        env: vec![(text("A"), text("b"))],
+        attended: Some(Attended { stdout: text("/o"), stderr: text("/e") }),
+        ..CommandSpec::default()
+    });
     let hello = Hello { version, software: text("0.1.0"), host: text("vm"), pid: 42, role: Role::Worker };
     let progress = Progress {
         job: None,
@@ -175,6 +188,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),
         ("ToWorker.Drop", head(&ToWorker::Drop(vec![batch]))),
         ("ToWorker.Forget", head(&ToWorker::Forget(vec![ReportId(1)]))),
+        ("ToWorker.Signal", head(&ToWorker::Signal { job, number: 15 })),
         ("ToWorker.Heartbeat", head(&ToWorker::Heartbeat)),
         ("ToWorker.Shutdown", head(&ToWorker::Shutdown)),
         (
@@ -187,6 +201,7 @@ fn heads() -> Vec<(&'static str, String)> {
             "FromWorker.Unloadable",
             head(&FromWorker::Unloadable { job, message: text("m"), traceback: text("t") }),
         ),
+        ("FromWorker.Began", head(&FromWorker::Began { job, task: TaskIndex(3), pid: 42 })),
         ("FromWorker.Status", head(&FromWorker::Status(status))),
         ("FromWorker.Heartbeat", head(&FromWorker::Heartbeat)),
         ("FromWorker.Leaving", head(&FromWorker::Leaving)),
@@ -194,12 +209,15 @@ fn heads() -> Vec<(&'static str, String)> {
         ("FromClient.Tasks", head(&FromClient::Tasks { job, count: 6 })),
         ("FromClient.TasksEnd", head(&FromClient::TasksEnd { job, total: 6 })),
         ("FromClient.Cancel", head(&FromClient::Cancel { job, now: true })),
+        ("FromClient.Submit.attended", head(&FromClient::Submit(spec(attended)))),
+        ("FromClient.Signal", head(&FromClient::Signal { job, number: 15 })),
         ("FromClient.Taken", head(&FromClient::Taken { job, bytes: 6 })),
         ("FromClient.Heartbeat", head(&FromClient::Heartbeat)),
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
         ("ToClient.Kept", head(&ToClient::Kept { job, count: 9 })),
         ("ToClient.Stored", head(&ToClient::Stored(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
+        ("ToClient.Began", head(&ToClient::Began { job, task: TaskIndex(3), pid: 42 })),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
         ("ToClient.Progress.job", head(&ToClient::Progress(Progress { job: Some(job), ..progress }))),
         ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),

@@ -10,13 +10,16 @@ use std::{
     io::{self, Write},
     os::{
         fd::OwnedFd,
-        unix::{ffi::OsStringExt, net::UnixStream},
+        unix::{ffi::OsStringExt, fs::OpenOptionsExt, net::UnixStream},
     },
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::memfd::{MFdFlags, memfd_create},
+};
 use shared::{
     id::{JobId, Slot, WorkerId},
     job::{CommandSpec, FunctionSpec},
@@ -25,6 +28,7 @@ use shared::{
 use crate::{
     core::command::{Template, TemplateError},
     process::{
+        attended::{Attended, kill_marked},
         beacon::Beacon,
         event::Ticket,
         output::{Limits, OutputPipe},
@@ -45,6 +49,12 @@ const CONTROL: i32 = 3;
 const BEACON: i32 = 4;
 const TEXT: i32 = 5;
 
+/// In the environment of all that belongs to a job.
+const JOB: &str = "MANIPLE_JOB";
+
+/// In that of all that a node has started.
+const NODE: &str = "MANIPLE_NODE";
+
 /// One thread per process unless the user says otherwise: there is a process per core already.
 const THREADS: [&str; 5] = [
     "OMP_NUM_THREADS",
@@ -64,6 +74,8 @@ pub struct Launched {
     pub stderr: OutputPipe,
     /// Of a child: our end of its socket, and its beacon.
     pub child: Option<(UnixStream, Arc<Beacon>)>,
+    /// Of a command that is attended to: all that it starts.
+    pub attended: Option<Attended>,
 }
 
 /// Why the keeper could not be asked.
@@ -139,17 +151,25 @@ impl Launcher {
         let request = SpawnRequest {
             program: arguments.next().unwrap_or_default(),
             arguments: arguments.collect(),
-            environment: self.marks(job),
+            environment: self.environment(job, command),
             directory: Some(PathBuf::from(&command.cwd)),
             lane: Some(slot.0),
         };
-        self.spawn(&request, Vec::new(), None)
+        let Some(files) = &command.attended else { return self.spawn(&request, Vec::new(), None) };
+        let passed = vec![written(&files.stdout, 1)?, written(&files.stderr, 2)?];
+        let launched = self.spawn(&request, passed, None)?;
+        Ok(Launched { attended: Some(Attended::new(format!("{JOB}={job}"))), ..launched })
+    }
+
+    fn environment(&self, job: JobId, command: &CommandSpec) -> Vec<(OsString, OsString)> {
+        let own = command.env.iter().map(|(name, value)| (name.into(), value.into()));
+        own.chain(self.marks(job)).collect()
     }
 
     /// By these, leftovers are recognised as ours.
     fn marks(&self, job: JobId) -> Vec<(OsString, OsString)> {
         let mark = |name: &str, value: String| (OsString::from(name), OsString::from(value));
-        vec![mark("MANIPLE_JOB", job.to_string()), mark("MANIPLE_NODE", self.node.to_string())]
+        vec![mark(JOB, job.to_string()), mark(NODE, self.node.to_string())]
     }
 
     fn spawn(
@@ -158,13 +178,32 @@ impl Launcher {
         mut passed: Vec<Passed>,
         child: Option<(UnixStream, Arc<Beacon>)>,
     ) -> Result<Launched, LaunchError> {
-        let (stdout, fd) = OutputPipe::new(Limits::default())?;
-        passed.push(Passed { fd, number: 1 });
-        let (stderr, fd) = OutputPipe::new(Limits::default())?;
-        passed.push(Passed { fd, number: 2 });
+        let mut output = |number| -> io::Result<OutputPipe> {
+            let (pipe, fd) = OutputPipe::new(Limits::default())?;
+            // Where it writes to something else, nobody writes to this.
+            if passed.iter().all(|passed: &Passed| passed.number != number) {
+                passed.push(Passed { fd, number });
+            }
+            Ok(pipe)
+        };
+        let (stdout, stderr) = (output(1)?, output(2)?);
         let ticket = self.spawner.spawn(request, passed)?;
-        Ok(Launched { ticket, stdout, stderr, child })
+        Ok(Launched { ticket, stdout, stderr, child, attended: None })
     }
+}
+
+/// A file or pipe that is there, for a child to write to. It is opened without waiting for a reader.
+fn written(path: &str, number: i32) -> io::Result<Passed> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
+    let file =
+        File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(named)?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(Passed { fd: file.into(), number })
+}
+
+/// Without the keeper nobody is there to end what children and commands have started.
+pub fn end_strays(node: WorkerId) {
+    kill_marked(&format!("{NODE}={node}"));
 }
 
 /// The interpreter where nobody named one: of the active virtual environment, of the one that this program is

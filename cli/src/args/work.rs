@@ -30,6 +30,7 @@ impl Job {
                 argv: self.command.clone(),
                 fields: fields.to_vec(),
                 cwd: cwd.to_owned(),
+                ..CommandSpec::default()
             }),
         }
     }

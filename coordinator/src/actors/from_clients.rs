@@ -4,7 +4,10 @@ use bytes::Bytes;
 use shared::{
     id::JobId,
     job::JobSpec,
-    wire::client::{FromClient, StopCause, Stopped, ToClient},
+    wire::{
+        client::{FromClient, StopCause, Stopped, ToClient},
+        worker::ToWorker,
+    },
 };
 
 use crate::{
@@ -21,6 +24,7 @@ impl Coordinator {
             FromClient::Tasks { job, count } => self.tasks_came(job, count, payload),
             FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
             FromClient::Cancel { job, now } => self.cancel(job, now),
+            FromClient::Signal { job, number } => self.signal(job, number),
             FromClient::Taken { job, bytes } => {
                 let Some(desk) = self.desks.get_mut(&job) else { return };
                 let was_behind = desk.is_behind();
@@ -98,6 +102,13 @@ impl Coordinator {
             Opening::Open => self.on(Event::TasksComplete(id)),
             Opening::NeedsTasks => desk.scan(),
             Opening::Asked | Opening::Scanning => {}
+        }
+    }
+
+    /// Whoever runs something of the job has been told of it on this connection.
+    fn signal(&self, job: JobId, number: i32) {
+        for peer in self.peers.values().filter(|peer| peer.told.contains(&job)) {
+            let _ = peer.outbox.send(Out::Worker(ToWorker::Signal { job, number }, Bytes::new()));
         }
     }
 

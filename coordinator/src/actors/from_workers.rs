@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use shared::{
     id::WorkerId,
-    wire::worker::{FromWorker, Joined, Report},
+    wire::{
+        client::ToClient,
+        worker::{FromWorker, Joined, Report},
+    },
 };
 
 use crate::{
@@ -24,6 +27,9 @@ impl Coordinator {
         match said {
             FromWorker::Report(report) => self.reported(worker, report, payload),
             FromWorker::Returned { batch, tasks } => self.on(Event::Returned { worker, batch, tasks }),
+            FromWorker::Began { job, task, pid } => {
+                self.to_client(job, ToClient::Began { job, task, pid }, Bytes::new());
+            }
             FromWorker::Unloadable { job, message, traceback } => {
                 tracing::info!(%worker, %job, message, traceback, "a worker cannot load the function");
                 self.on(Event::Unloadable { worker, job, message });

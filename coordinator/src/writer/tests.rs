@@ -14,7 +14,12 @@ use super::*;
 fn a_failure_does_not_hide_a_value() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("c.checkpoint");
-    let work = Work::Command(CommandSpec { argv: vec!["true".into()], fields: vec![], cwd: "/".into() });
+    let work = Work::Command(CommandSpec {
+        argv: vec!["true".into()],
+        fields: vec![],
+        cwd: "/".into(),
+        ..CommandSpec::default()
+    });
     let terms = Terms::new(work.identity(), Existing::Resume);
     let (mut file, _) = CheckpointFile::open(&path, &terms, &mut |_, _, _| {}).expect("new");
     let failure = Failure {

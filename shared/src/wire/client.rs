@@ -35,6 +35,13 @@ pub enum FromClient {
         /// Whether running tasks are ended.
         now: bool,
     },
+    /// Send a signal to the job's commands that are attended to, each with all that it started.
+    Signal {
+        /// The job.
+        job: JobId,
+        /// The signal; SIGKILL spares nothing.
+        number: i32,
+    },
     /// Results up to here have been taken over; room for more.
     Taken {
         /// The job.
@@ -68,6 +75,15 @@ pub enum ToClient {
     Stored(JobId),
     /// Something that the user should read, in one line.
     Note(String),
+    /// A command that is attended to runs.
+    Began {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIndex,
+        /// The process, on the machine that runs it.
+        pid: u32,
+    },
     /// How far a job is.
     Progress(Progress),
     /// Outcomes that are durable. Payload: the values, one behind the other.

@@ -26,6 +26,13 @@ pub enum ToWorker {
     Drop(Vec<BatchId>),
     /// These reports are durable.
     Forget(Vec<ReportId>),
+    /// Send a signal to the job's commands that are attended to, each with all that it started.
+    Signal {
+        /// The job.
+        job: JobId,
+        /// The signal; SIGKILL spares nothing.
+        number: i32,
+    },
     /// A sign of life.
     Heartbeat,
     /// End in order.
@@ -58,6 +65,15 @@ pub enum FromWorker {
         batch: BatchId,
         /// Its tasks.
         tasks: Vec<TaskRange>,
+    },
+    /// A command that is attended to runs.
+    Began {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIndex,
+        /// The process.
+        pid: u32,
     },
     /// The job's function cannot be had on this machine.
     Unloadable {

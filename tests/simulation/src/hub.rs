@@ -130,7 +130,9 @@ impl World {
             }
             FromWorker::Report(report) => self.reported(worker, report, &payload),
             FromWorker::Returned { batch, tasks } => self.tell_hub(Event::Returned { worker, batch, tasks }),
-            FromWorker::Unloadable { .. } | FromWorker::Leaving => panic!("{message:?} in a simulation"),
+            FromWorker::Unloadable { .. } | FromWorker::Began { .. } | FromWorker::Leaving => {
+                panic!("{message:?} in a simulation")
+            }
             FromWorker::Status(_) | FromWorker::Heartbeat => {}
         }
     }

@@ -106,7 +106,7 @@ impl World {
             ToWorker::Drop(batches) => Event::Dropped(batches),
             ToWorker::Forget(reports) => Event::Acknowledged(reports),
             ToWorker::Heartbeat => return,
-            ToWorker::Shutdown => panic!("nobody asks for an end"),
+            ToWorker::Signal { .. } | ToWorker::Shutdown => panic!("nobody asks for {message:?}"),
         };
         self.tell_node(at, event);
     }
@@ -173,7 +173,9 @@ impl World {
             Effect::Stop(process) => self.change(at, process, |child, _, _, _| child.leave()),
             Effect::Kill(process) => self.after(1_000, Due::Ended(at, life, key(process))),
             Effect::ForgetBatch(_) | Effect::Say(_) => {}
-            Effect::Execute(..) | Effect::Withdraw(_) | Effect::End => panic!("{effect:?} in a simulation"),
+            Effect::Execute(..) | Effect::Withdraw(_) | Effect::Signal(..) | Effect::End => {
+                panic!("{effect:?} in a simulation")
+            }
         }
     }
 

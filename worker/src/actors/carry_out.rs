@@ -60,6 +60,7 @@ impl Node {
             },
             Effect::Withdraw(life) => self.order(Order::Process(life, ProcessOrder::Withdraw)),
             Effect::Stop(life) => self.order(Order::Process(life, ProcessOrder::Stop)),
+            Effect::Signal(life, number) => self.order(Order::Process(life, ProcessOrder::Signal(number))),
             Effect::Kill(life) => self.order(Order::Process(life, ProcessOrder::Kill)),
             Effect::Say(notice) => self.log(&notice),
             Effect::End => self.leave(ctx),

@@ -28,6 +28,7 @@ use crate::{
     },
     config::{Config, LEASE},
     core::{Core, Event, Settings, keys::Keys},
+    launch::end_strays,
     process::event::KeeperEvent,
     registry::Registry,
 };
@@ -137,6 +138,7 @@ impl Node {
             }
             ToWorker::Drop(batches) => Event::Dropped(batches),
             ToWorker::Forget(reports) => Event::Acknowledged(reports),
+            ToWorker::Signal { job, number } => Event::SignalAsked { job, number },
             ToWorker::Heartbeat => return,
             ToWorker::Shutdown => Event::ShutdownAsked { grace: self.config.grace },
         };
@@ -236,7 +238,10 @@ impl Handler<Kept> for Node {
         inject::point("node");
         match event {
             KeeperEvent::Signal(signal) => self.alarmed(Alarm::Signal(signal as i32), ctx),
-            KeeperEvent::Lost => self.alarmed(Alarm::KeeperLost, ctx),
+            KeeperEvent::Lost => {
+                end_strays(self.worker);
+                self.alarmed(Alarm::KeeperLost, ctx);
+            }
             event @ (KeeperEvent::Spawned { .. }
             | KeeperEvent::SpawnFailed { .. }
             | KeeperEvent::Exited { .. }

@@ -234,7 +234,7 @@ impl Handler<Kept> for Pool {
                     self.registry.spawned(*life, pid);
                     self.node.do_send(Happened(*life, ProcessEvent::Spawned { pid }));
                     if let Some(process) = self.processes.get(life) {
-                        process.do_send(ProcessOrder::Begun);
+                        process.do_send(ProcessOrder::Begun { pid });
                     }
                 }
             }

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
+use nix::sys::signal::Signal;
 use shared::{
     codec::{FrameReader, FrameWriter, Limits},
     inject,
@@ -26,6 +27,7 @@ use crate::{
     },
     launch::Launched,
     process::{
+        attended::Attended,
         beacon::Beacon,
         event::Ticket,
         output::OutputPipe,
@@ -60,6 +62,7 @@ pub struct Process {
     ticket: Ticket,
     node: Addr<Node>,
     spawner: Spawner,
+    attended: Option<Attended>,
     /// Dropped, the child ends.
     words: Option<mpsc::UnboundedSender<(ToChild, Bytes)>>,
     beacon: Option<Arc<Beacon>>,
@@ -82,13 +85,14 @@ impl Process {
         spawner: Spawner,
         me: Addr<Process>,
     ) -> Process {
-        let Launched { ticket, stdout, stderr, child } = launched;
+        let Launched { ticket, stdout, stderr, child, attended } = launched;
         let (asks, asked) = mpsc::channel(1);
         let mut process = Process {
             life,
             ticket,
             node,
             spawner,
+            attended,
             words: None,
             beacon: None,
             gone: None,
@@ -135,6 +139,18 @@ impl Process {
         if self.gone.is_none() {
             let asked = self.spawner.kill_tree(self.ticket);
             self.check(asked, "killed");
+        }
+    }
+
+    fn signal(&mut self, number: i32) {
+        let Ok(signal) = Signal::try_from(number) else {
+            return tracing::warn!(number, "no such signal");
+        };
+        if let Some(attended) = self.attended.as_mut().filter(|_| self.gone.is_none()) {
+            attended.signal(signal);
+        }
+        if signal == Signal::SIGKILL {
+            self.kill();
         }
     }
 
@@ -185,14 +201,21 @@ impl Handler<ProcessOrder> for Process {
                 }
             }
             ProcessOrder::Stop => self.words = None,
-            ProcessOrder::Begun => {
+            ProcessOrder::Begun { pid } => {
+                if let Some(attended) = &mut self.attended {
+                    attended.began(pid);
+                }
                 if self.unread.is_some() {
                     ctx.run_later(PATIENCE, |process, _| process.read_output());
                 }
             }
             ProcessOrder::Withdraw => self.withdraw(),
+            ProcessOrder::Signal(number) => self.signal(number),
             ProcessOrder::Kill => self.kill(),
             ProcessOrder::Gone(how) => {
+                if let Some(attended) = &self.attended {
+                    attended.sweep();
+                }
                 self.gone = Some(how);
                 let give_up = |process: &mut Process, ctx: &mut Context<Process>| {
                     process.hushed = true;

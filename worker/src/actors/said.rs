@@ -144,7 +144,12 @@ pub enum ProcessOrder {
     /// End when idle.
     Stop,
     /// The keeper says that it exists.
-    Begun,
+    Begun {
+        /// Its id.
+        pid: u32,
+    },
+    /// Be sent a signal, with all that it started.
+    Signal(i32),
     /// Do not begin, if it has not.
     Withdraw,
     /// Be ended, with all that it started.

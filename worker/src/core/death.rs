@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use shared::{
     id::{BatchId, JobId, TaskIndex, TaskRange, count},
     outcome::{Cause, Failure},
+    wire::worker::FromWorker,
 };
 
 use super::{
@@ -38,12 +39,19 @@ const STRIKES: u32 = 2;
 const OUTPUT: (usize, usize) = (4 << 10, 32 << 10);
 
 impl Core {
-    pub(super) fn spawned(&mut self, index: usize, life: Life, pid: u32, now: Instant) {
+    pub(super) fn spawned(&mut self, index: usize, life: Life, pid: u32, now: Instant, out: &mut Effects) {
         let place = &mut self.places[index];
         match place.command(life) {
-            Some(command) => (command.pid, command.since) = (pid, now),
+            Some(command) => {
+                (command.pid, command.since) = (pid, now);
+                let (job, task) = (command.job, command.task);
+                if self.is_attended(job) {
+                    self.send(FromWorker::Began { job, task, pid }, out);
+                }
+            }
             None => place.pid = pid,
         }
+        let place = &self.places[index];
         if let Some(job) = place.job().and_then(|job| self.jobs.get_mut(&job)) {
             job.has_run = true;
         }

@@ -47,6 +47,13 @@ pub enum Event {
     Dropped(Vec<BatchId>),
     /// These reports are durable.
     Acknowledged(Vec<ReportId>),
+    /// The job's client wants a signal sent to its commands.
+    SignalAsked {
+        /// The job.
+        job: JobId,
+        /// The signal.
+        number: i32,
+    },
     /// Somebody wants the node to end in order; said again, at once.
     ShutdownAsked {
         /// How long running tasks may go on.
@@ -191,6 +198,8 @@ pub enum Effect {
     Withdraw(Life),
     /// Let an idle or loading child end by itself.
     Stop(Life),
+    /// Send a signal to a command that is attended to, and to all that it started.
+    Signal(Life, i32),
     /// End a process, and all that it started.
     Kill(Life),
     /// Tell the user.

@@ -32,6 +32,24 @@ impl Core {
         self.jobs.get(&job).is_some_and(|job| matches!(job.spec.work, Work::Command(_)))
     }
 
+    /// Whether somebody attends to the job's commands while they run.
+    pub(super) fn is_attended(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|job| match &job.spec.work {
+            Work::Command(command) => command.attended.is_some(),
+            Work::Function(_) => false,
+        })
+    }
+
+    pub(super) fn signal_asked(&mut self, job: JobId, number: i32, out: &mut Effects) {
+        if self.is_attended(job) {
+            for place in &self.places {
+                let State::Commands(commands) = &place.state else { continue };
+                let own = commands.iter().filter(|command| command.job == job);
+                out.extend(own.map(|command| Effect::Signal(command.life, number)));
+            }
+        }
+    }
+
     /// Whether no command of this job has been seen to start here, although all of them are the same program.
     pub(super) fn never_ran(&self, job: JobId) -> bool {
         self.jobs.get(&job).is_some_and(|job| match &job.spec.work {

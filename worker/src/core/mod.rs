@@ -139,6 +139,7 @@ impl Core {
                 let known = reports.into_iter().filter(|id| self.leases.reports.remove(id).is_some());
                 out.extend(known.map(Effect::Discard));
             }
+            Event::SignalAsked { job, number } => self.signal_asked(job, number, out),
             Event::ShutdownAsked { grace } => self.shutdown_asked(grace, now, out),
             Event::PoolStarted => self.pool_up = true,
             Event::PoolLost => self.pool_lost(out),
@@ -158,7 +159,7 @@ impl Core {
 
     fn process(&mut self, index: usize, life: Life, event: ProcessEvent, now: Instant, out: &mut Effects) {
         match event {
-            ProcessEvent::Spawned { pid } => self.spawned(index, life, pid, now),
+            ProcessEvent::Spawned { pid } => self.spawned(index, life, pid, now, out),
             ProcessEvent::Ready => self.ready(index, now),
             ProcessEvent::Unloadable { message, traceback } => {
                 self.child_unloadable(index, message, traceback, now, out);

@@ -30,7 +30,11 @@ pub fn kill_tree(root: Process) -> usize {
     kill_all(HashSet::from([root]), || descendants(root.pid, None))
 }
 
-fn kill_all(mut stopped: HashSet<Process>, mut look: impl FnMut() -> Vec<Process>) -> usize {
+/// Kills these, which are stopped, and whoever turns up while one looks; returns how many.
+pub(super) fn kill_all<Found>(mut stopped: HashSet<Process>, mut look: impl FnMut() -> Found) -> usize
+where
+    Found: IntoIterator<Item = Process>,
+{
     for _ in 0..ROUNDS {
         let before = stopped.len();
         for process in look() {

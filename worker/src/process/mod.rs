@@ -1,10 +1,11 @@
 //! Processes, plainly: how they are made, watched and ended. No actor, no task, no pool; tokio in two files alone.
 //!
 //! `keeper` splits the program in two: the keeper, parent and only reaper of everything, and the engine, which asks it
-//! through `spawner` (by the words of `event`, in the bytes of `protocol`). `kill` ends whole trees, found by `procfs`.
-//! `beacon` and `output` are what a parent has of a child besides its exit: which task it runs, and what it wrote.
-//! `sys` holds the project's only `unsafe`.
+//! through `spawner` (by the words of `event`, in the bytes of `protocol`). `kill` ends whole trees, found by `procfs`;
+//! `attended` is one that somebody sends signals to. `beacon` and `output` are what a parent has of a child besides its
+//! exit: which task it runs, and what it wrote. `sys` holds the project's only `unsafe`.
 
+pub mod attended;
 pub mod beacon;
 pub mod event;
 pub mod keeper;

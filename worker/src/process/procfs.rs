@@ -85,6 +85,15 @@ pub fn descendants(root: Pid, spare: Option<Pid>) -> Vec<Process> {
     found
 }
 
+/// The living processes that were started with this entry in their environment, as far as we may read it.
+pub fn marked(entry: &str) -> Vec<Process> {
+    let has_it = |pid: &Pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|other| other == entry.as_bytes())
+    };
+    pids().filter(has_it).filter_map(Process::find).collect()
+}
+
 /// From the kernel's own list, kept for each thread: no other process is looked at.
 fn listed_children(pid: Pid) -> Vec<Pid> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
@@ -95,14 +104,18 @@ fn listed_children(pid: Pid) -> Vec<Pid> {
 /// Parent to children over the whole machine, for kernels built without those lists (`CONFIG_PROC_CHILDREN`).
 fn snapshot() -> HashMap<Pid, Vec<Pid>> {
     let mut all: HashMap<Pid, Vec<Pid>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        if let Some(pid) = entry.file_name().to_str().and_then(pid_of)
-            && let Some(stat) = Stat::read(pid)
-        {
+    for pid in pids() {
+        if let Some(stat) = Stat::read(pid) {
             all.entry(stat.parent).or_default().push(pid);
         }
     }
     all
+}
+
+/// Every process of the machine.
+fn pids() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str().and_then(pid_of))
 }
 
 fn has_children_files() -> bool {

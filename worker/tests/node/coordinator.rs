@@ -69,7 +69,7 @@ pub fn function(name: &str) -> JobSpec {
 
 pub fn command(argv: &[&str]) -> JobSpec {
     let argv = argv.iter().map(|text| (*text).to_owned()).collect();
-    job(Work::Command(CommandSpec { argv, fields: Vec::new(), cwd: "/".into() }))
+    job(Work::Command(CommandSpec { argv, fields: Vec::new(), cwd: "/".into(), ..CommandSpec::default() }))
 }
 
 impl Coordinator {

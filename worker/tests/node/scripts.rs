@@ -1,12 +1,19 @@
 //! The scripts.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{
+    fs::File,
+    future::Future,
+    io::{BufRead, BufReader, Read},
+    os::fd::AsRawFd,
+    pin::Pin,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use nix::sys::signal::{Signal, kill};
 use shared::{
-    id::{JobId, TaskRange},
-    job::{JobSpec, Limits},
+    id::{JobId, TaskIndex, TaskRange},
+    job::{Attended, CommandSpec, JobSpec, Limits, Work},
     outcome::{Cause, Failure},
     wire::worker::{FromWorker, ToWorker},
 };
@@ -47,6 +54,7 @@ scripts! {
     a_task_that_takes_too_long_is_ended: 1 slots, faults "", code 0;
     a_task_that_takes_too_much_memory_is_ended: 1 slots, faults "", code 0;
     commands_have_outcomes: 2 slots, faults "", code 0;
+    a_command_that_is_attended_to_is_ended_whole: 1 slots, faults "", code 0;
     what_has_not_begun_comes_back: 1 slots, faults "", code 0;
     an_idle_slot_helps_a_busy_one: 2 slots, faults "", code 0;
     reports_outlive_a_connection: 1 slots, faults "", code 0;
@@ -149,6 +157,35 @@ async fn commands_have_outcomes(mut it: Coordinator) {
     }
     let returned = FromWorker::Returned { batch: batch(2), tasks: vec![TaskRange::new(200, 201)] };
     assert_eq!(it.hear().await.0, returned);
+    it.shut_down().await;
+}
+
+/// It writes where it was told to, its start is told, and a signal reaches what has left its tree, too.
+async fn a_command_that_is_attended_to_is_ended_whole(mut it: Coordinator) {
+    let (stdout, theirs) = nix::unistd::pipe().unwrap();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), theirs.as_raw_fd());
+    // The second one has left the tree when `up` is read: its parent is gone.
+    let stray = "trap '' TERM; echo up; exec sleep 1000";
+    let script = format!("echo $A >&2; trap 'exit 5' TERM; (setsid sh -c \"{stray}\" &); sleep 1000 & wait");
+    let Work::Command(command) = command(&["sh", "-c", &script]).work else { unreachable!() };
+    let attended = Some(Attended { stdout: path.clone(), stderr: path });
+    let command = CommandSpec { attended, env: vec![("A".into(), "b".into())], ..command };
+    it.with_job(JobSpec { work: Work::Command(command), ..function("x") }).await;
+    it.run(1, &[Vec::<u8>::new()]).await;
+    let said = it.hear().await.0;
+    assert!(matches!(said, FromWorker::Began { job: JobId(1), task: TaskIndex(100), pid: 2.. }), "{said:?}");
+    drop(theirs);
+    let mut written = String::new();
+    let mut stdout = BufReader::new(File::from(stdout));
+    while !written.contains("up\n") {
+        stdout.read_line(&mut written).unwrap();
+    }
+    assert!(written.contains("b\n"), "{written}");
+    it.tell(ToWorker::Signal { job: JobId(1), number: 15 }, Bytes::new()).await;
+    let outcomes = it.outcomes(1).await;
+    assert_eq!(failure(&outcomes[&100]).cause, Cause::ExitCode { code: 5, died: false });
+    // The end of the pipe: nobody is left who could write.
+    stdout.read_to_string(&mut written).unwrap();
     it.shut_down().await;
 }
 

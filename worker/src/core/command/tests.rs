@@ -4,7 +4,7 @@ use super::*;
 
 fn spec(argv: &[&str], fields: &[&str]) -> CommandSpec {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    CommandSpec { argv: owned(argv), fields: owned(fields), cwd: "/".to_owned() }
+    CommandSpec { argv: owned(argv), fields: owned(fields), cwd: "/".to_owned(), ..CommandSpec::default() }
 }
 
 fn key(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

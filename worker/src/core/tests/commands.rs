@@ -44,7 +44,12 @@ fn a_program_that_no_task_finds_is_said_at_once() {
 fn a_program_that_has_gone_or_is_named_by_the_task_fails_that_task() {
     let failed = "report 1 b1 [] 0 bytes failed 0: not executed (attempt 2)";
     let missing = || How::NoProgram("no x".into());
-    let command = CommandSpec { argv: vec!["{}".into()], fields: Vec::new(), cwd: "/".into() };
+    let command = CommandSpec {
+        argv: vec!["{}".into()],
+        fields: Vec::new(),
+        cwd: "/".into(),
+        ..CommandSpec::default()
+    };
     script(1)
         .job(JobSpec { work: Work::Command(command), ..command_job(1) })
         .grant(1, 1, 0, 1)
@@ -77,6 +82,24 @@ fn a_signal_and_a_timeout_are_told_apart() {
             "report 2 b1 [] 0 bytes failed 1: timeout after 0.1 s (attempt 1)",
             "forget b1",
         ]);
+}
+
+#[test]
+fn who_attends_to_a_command_hears_of_its_start_and_may_send_it_signals() {
+    let attended = Some(Attended { stdout: "/o".into(), stderr: "/e".into() });
+    let command = CommandSpec { argv: vec!["{}".into()], attended, ..CommandSpec::default() };
+    let asked = |job| Event::SignalAsked { job: JobId(job), number: 15 };
+    script(2)
+        .job(JobSpec { work: Work::Command(command), ..command_job(1) })
+        .job(command_job(2))
+        .grant(1, 1, 0, 1)
+        .grant(2, 2, 1, 2)
+        .process(0, ProcessEvent::Spawned { pid: 7 })
+        .process(1, ProcessEvent::Spawned { pid: 8 })
+        .expect(&["execute 0 b1 0", "execute 1 b2 1", "began 0: 7"])
+        .on(asked(1))
+        .on(asked(2))
+        .expect(&["signal 15 0"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration, time::Instant};
 use bytes::Bytes;
 use shared::{
     id::{Attempt, BatchId, Epoch, JobId, TaskIndex, TaskRange, WorkerId},
-    job::{CommandSpec, FunctionSpec, JobSpec, Limits, Work},
+    job::{Attended, CommandSpec, FunctionSpec, JobSpec, Limits, Work},
     wire::{
         child::{Raised, RaisedKind},
         worker::Batch,
@@ -62,7 +62,12 @@ fn function_job(job: u64) -> JobSpec {
 }
 
 fn command_job(job: u64) -> JobSpec {
-    let command = CommandSpec { argv: vec!["true".into()], fields: Vec::new(), cwd: "/".into() };
+    let command = CommandSpec {
+        argv: vec!["true".into()],
+        fields: Vec::new(),
+        cwd: "/".into(),
+        ..CommandSpec::default()
+    };
     JobSpec { work: Work::Command(command), ..function_job(job) }
 }
 

@@ -21,6 +21,7 @@ pub fn effect(effect: &Effect) -> String {
             format!("returned b{} {}", batch.number, tasks(all))
         }
         Effect::Send(FromWorker::Unloadable { message, .. }) => format!("unloadable: {message}"),
+        Effect::Send(FromWorker::Began { task, pid, .. }) => format!("began {task}: {pid}"),
         Effect::Send(other) => format!("{other:?}").to_lowercase(),
         Effect::Report(report, bytes) => {
             let failures = report.failures.iter().map(|(task, failure)| {
@@ -46,6 +47,7 @@ pub fn effect(effect: &Effect) -> String {
         Effect::Execute(life, _, batch, task) => format!("execute {} b{} {task}", life.slot, batch.number),
         Effect::Withdraw(life) => format!("withdraw {}", life.slot),
         Effect::Stop(life) => format!("stop {}", life.slot),
+        Effect::Signal(life, number) => format!("signal {number} {}", life.slot),
         Effect::Kill(life) => format!("kill {}", life.slot),
         Effect::Say(notice) => format!("say: {notice}"),
         Effect::End => "end".to_owned(),

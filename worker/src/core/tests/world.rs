@@ -159,6 +159,7 @@ impl World {
                 self.process(life).doomed = true;
             }
             Effect::End => self.ended = true,
+            Effect::Signal(life, _) => panic!("nobody attends to {life:?}"),
             Effect::Send(_) | Effect::Discard(_) | Effect::ForgetBatch(_) | Effect::Say(_) => {}
         }
     }

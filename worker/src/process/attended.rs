@@ -1,0 +1,67 @@
+//! All that a command has started, also what has left its tree: found by descent, and by the mark in its environment.
+//!
+//! Only what empties its environment *and* has lost its parents escapes; that ends with the engine, by the keeper.
+
+use std::collections::HashSet;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::kill::{kill_all, send};
+use super::procfs::{Process, descendants, marked};
+
+/// Kills whatever was started with this entry in its environment, and what that has started.
+pub fn kill_marked(entry: &str) {
+    kill_all(HashSet::new(), || with_descendants(marked(entry)));
+}
+
+/// The living ones of these, and all below them.
+fn with_descendants(roots: impl IntoIterator<Item = Process>) -> HashSet<Process> {
+    let living = roots.into_iter().filter(|root| Process::find(root.pid) == Some(*root));
+    living.flat_map(|root| descendants(root.pid, None).into_iter().chain([root])).collect()
+}
+
+/// The processes of one command that somebody attends to.
+#[derive(Debug)]
+pub struct Attended {
+    /// An entry of the environment that nobody else has.
+    mark: String,
+    leader: Option<Process>,
+    /// Who was ever sent a signal: all of it that may outlive the leader.
+    told: HashSet<Process>,
+}
+
+impl Attended {
+    /// A command that will have this in its environment.
+    pub fn new(mark: String) -> Self {
+        Self { mark, leader: None, told: HashSet::new() }
+    }
+
+    /// It runs. It cannot have been reaped yet, or its end would have been heard of first.
+    pub fn began(&mut self, pid: u32) {
+        self.leader = Process::find(Pid::from_raw(pid.cast_signed()));
+    }
+
+    /// Sends a signal to all of it.
+    pub fn signal(&mut self, signal: Signal) {
+        let living = self.living();
+        self.told.extend(&living);
+        if signal == Signal::SIGKILL {
+            return self.sweep();
+        }
+        for process in living {
+            send(process, signal);
+        }
+    }
+
+    /// The leader is gone: kills what is left, if it was ever sent a signal.
+    pub fn sweep(&self) {
+        if !self.told.is_empty() {
+            kill_all(HashSet::new(), || self.living());
+        }
+    }
+
+    fn living(&self) -> HashSet<Process> {
+        with_descendants(self.leader.iter().chain(&self.told).copied().chain(marked(&self.mark)))
+    }
+}
