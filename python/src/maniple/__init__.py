@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._pools import progress_monitors as progress_monitors
     from ._pools import run_pools as run_pools
     from ._pools import run_pools_queue as run_pools_queue
+    from ._processes import ProcessManager as ProcessManager
     from .checkpoint import Checkpoint as Checkpoint
     from .checkpoint import CheckpointError as CheckpointError
     from .checkpoint import Pickled as Pickled
@@ -39,6 +40,7 @@ HOMES = {
     "_map": ["map"],
     "_pool": ["Pool"],
     "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools", "run_pools_queue"],
+    "_processes": ["ProcessManager"],
     "checkpoint": ["Checkpoint", "CheckpointError", "Pickled"],
     "errors": [
         "EngineError",
