@@ -45,6 +45,7 @@ lint: $(TOOLS) $(PACKAGE) ## formatting, clippy, ruff, mypy
 	$(VENV)/bin/ruff check python examples bench fuzz tests
 	cd python && ../$(VENV)/bin/mypy
 	cd examples/factors && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
+	cd examples/web && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
 	cd bench && MYPYPATH=../python/tests ../$(VENV)/bin/mypy --config-file ../python/pyproject.toml .
 	cd fuzz/python && ../../$(VENV)/bin/mypy --config-file ../../python/pyproject.toml .
 
