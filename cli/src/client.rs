@@ -282,6 +282,7 @@ impl Client {
             ToClient::Finished(summary) => return Ok(Some(End::Summary(summary))),
             ToClient::Accepted { .. }
             | ToClient::Began { .. }
+            | ToClient::Watched(_)
             | ToClient::Failed { .. }
             | ToClient::Heartbeat => {}
         }

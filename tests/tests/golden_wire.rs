@@ -153,7 +153,13 @@ fn heads() -> Vec<(&'static str, String)> {
         busy_us: 11,
     };
     let run = Batch { id: batch, job, tasks: tasks.clone(), attempts: vec![(TaskIndex(9), Attempt(3))] };
-    let status = Status { busy: 1, cpu_percent: 2.5, memory_used: 3, memory_total: 4, pool_memory: 5 };
+    let status =
+        Status { busy: 1, cpu_percent: 2.5, memory_used: 3, memory_total: 4, pool_memory: 5, detail: None };
+    let own = OwnProcess { pid: 42, name: text("python3"), cpu_percent: 2.5, memory: 3 };
+    let traffic = Traffic { bytes_sent: 1, bytes_received: 2, packets_sent: 3, packets_received: 4 };
+    let detail = Detail { processes: 9, disk_used: 1, disk_total: 2, traffic, own: vec![own] };
+    let detailed = Status { detail: Some(Box::new(detail)), ..status.clone() };
+    let watched = Watched { worker: WorkerId(7), host: text("vm"), slots: 4, status: Some(status.clone()) };
     let raised = Raised {
         ordinal: 3,
         kind: RaisedKind::Exception,
@@ -203,6 +209,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ),
         ("FromWorker.Began", head(&FromWorker::Began { job, task: TaskIndex(3), pid: 42 })),
         ("FromWorker.Status", head(&FromWorker::Status(status))),
+        ("FromWorker.Status.detail", head(&FromWorker::Status(detailed))),
         ("FromWorker.Heartbeat", head(&FromWorker::Heartbeat)),
         ("FromWorker.Leaving", head(&FromWorker::Leaving)),
         ("FromClient.Submit", head(&FromClient::Submit(spec(command)))),
@@ -211,6 +218,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("FromClient.Cancel", head(&FromClient::Cancel { job, now: true })),
         ("FromClient.Submit.attended", head(&FromClient::Submit(spec(attended)))),
         ("FromClient.Signal", head(&FromClient::Signal { job, number: 15 })),
+        ("FromClient.Watch", head(&FromClient::Watch(true))),
         ("FromClient.Taken", head(&FromClient::Taken { job, bytes: 6 })),
         ("FromClient.Heartbeat", head(&FromClient::Heartbeat)),
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
@@ -218,6 +226,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Stored", head(&ToClient::Stored(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Began", head(&ToClient::Began { job, task: TaskIndex(3), pid: 42 })),
+        ("ToClient.Watched", head(&ToClient::Watched(Box::new(watched)))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
         ("ToClient.Progress.job", head(&ToClient::Progress(Progress { job: Some(job), ..progress }))),
         ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),

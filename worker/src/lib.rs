@@ -2,7 +2,7 @@
 //!
 //! - [`core`]: decides, and knows no I/O; [`actors`]: carry out, and decide nothing
 //! - [`process`]: how processes are made, watched and ended; [`launch`]: what ours are started with
-//! - [`registry`]: the processes that live now
+//! - [`registry`]: the processes that live now; [`machine`]: how the machine is
 //!
 //! `maniple worker` runs [`Node`] as its root; `maniple run` has it as a child of its own root. Both first split the
 //! program in two by [`process::keeper::split`], and make a [`Keeping`] of the engine's end.
@@ -11,6 +11,7 @@ pub mod actors;
 pub mod config;
 pub mod core;
 pub mod launch;
+pub mod machine;
 pub mod process;
 pub mod registry;
 

@@ -55,6 +55,12 @@ impl Registry {
         }
     }
 
+    /// Every process that exists.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        self.0.iter().filter_map(|entry| entry.pid).collect()
+    }
+
     /// Looks at every process that exists; `memory` says whether at its resident memory too.
     #[must_use]
     pub fn look(&self, memory: bool) -> Vec<Reading> {

@@ -57,7 +57,11 @@ pub struct Peer {
     pub worker: Option<WorkerId>,
     /// Jobs that a worker was told of on this connection.
     pub told: HashSet<JobId>,
+    /// How many processes a worker said it runs, and how it is.
+    pub slots: u16,
     pub status: Option<Status>,
+    /// How often a client has asked to watch the workers.
+    pub watches: u32,
 }
 
 /// See the module.
@@ -210,7 +214,7 @@ impl Coordinator {
     }
 
     fn session_ended(&mut self, session: SessionId) {
-        let Some(peer) = self.peers.remove(&session) else { return };
+        let Some(mut peer) = self.peers.remove(&session) else { return };
         for desk in self.desks.values_mut().filter(|desk| desk.client == Some(session)) {
             (desk.client, desk.client_gone) = (None, Some(Instant::now()));
         }
@@ -219,6 +223,8 @@ impl Coordinator {
             tracing::warn!(%worker, host = peer.hello.host, "lost the connection to a worker");
             self.on(Event::WorkerAway(worker));
         }
+        peer.status = None;
+        self.tell_watchers(&peer);
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -297,7 +303,8 @@ impl Handler<Arrived> for Coordinator {
         let (lease, me) = (self.config.lease, self.me.clone());
         let start = move |_: &mut Context<Session>| Session::new(id, connection, inbox, lease, me);
         if self.family.spawn_temporary(Child::Session(id), start).is_some() {
-            let peer = Peer { hello, outbox, worker: None, told: HashSet::new(), status: None };
+            let (told, status) = (HashSet::new(), None);
+            let peer = Peer { hello, outbox, worker: None, told, slots: 0, status, watches: 0 };
             self.peers.insert(id, peer);
         }
     }

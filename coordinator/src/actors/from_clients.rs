@@ -25,6 +25,7 @@ impl Coordinator {
             FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
             FromClient::Cancel { job, now } => self.cancel(job, now),
             FromClient::Signal { job, number } => self.signal(job, number),
+            FromClient::Watch(on) => self.watch(session, on),
             FromClient::Taken { job, bytes } => {
                 let Some(desk) = self.desks.get_mut(&job) else { return };
                 let was_behind = desk.is_behind();

@@ -38,6 +38,9 @@ impl Coordinator {
                 if let Some(peer) = self.peers.get_mut(&session) {
                     peer.status = Some(status);
                 }
+                if let Some(peer) = self.peers.get(&session) {
+                    self.tell_watchers(peer);
+                }
             }
             FromWorker::Leaving => {
                 self.workers.remove(&worker);
@@ -55,7 +58,7 @@ impl Coordinator {
             self.family.kill(Child::Session(old));
         }
         let Some(peer) = self.peers.get_mut(&session) else { return };
-        peer.worker = Some(worker);
+        (peer.worker, peer.slots) = (Some(worker), slots);
         let host = peer.hello.host.clone();
         tracing::info!(%worker, host, slots, holds = holds.len(), "a worker has joined");
         self.shelf.borrow_mut().worker_here(worker, true);

@@ -22,3 +22,4 @@ pub mod listener;
 pub mod root;
 pub mod said;
 pub mod session;
+mod watch;

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._client.job import Progress as Progress
     from ._executor import Executor as Executor
     from ._map import map as map
+    from ._monitor import ProcessMonitor as ProcessMonitor
     from ._pool import Pool as Pool
     from ._pools import ProgressMonitor as ProgressMonitor
     from ._pools import cleanup_all_progress_monitors as cleanup_all_progress_monitors
@@ -38,6 +39,7 @@ HOMES = {
     "_client.job": ["Progress"],
     "_executor": ["Executor"],
     "_map": ["map"],
+    "_monitor": ["ProcessMonitor"],
     "_pool": ["Pool"],
     "_pools": ["ProgressMonitor", "cleanup_all_progress_monitors", "progress_monitors", "run_pools", "run_pools_queue"],
     "_processes": ["ProcessManager"],

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, TaskIndex, TaskRange},
+    id::{JobId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     outcome::Failure,
+    wire::worker::Status,
 };
 
 /// What a client says.
@@ -42,6 +43,8 @@ pub enum FromClient {
         /// The signal; SIGKILL spares nothing.
         number: i32,
     },
+    /// Tell how every worker is, now and each time that it says so; or stop that. Each `true` needs a `false`.
+    Watch(bool),
     /// Results up to here have been taken over; room for more.
     Taken {
         /// The job.
@@ -84,6 +87,8 @@ pub enum ToClient {
         /// The process, on the machine that runs it.
         pid: u32,
     },
+    /// How a worker is. Only to those who watch.
+    Watched(Box<Watched>),
     /// How far a job is.
     Progress(Progress),
     /// Outcomes that are durable. Payload: the values, one behind the other.
@@ -106,6 +111,19 @@ pub enum ToClient {
     Finished(Box<Summary>),
     /// A sign of life.
     Heartbeat,
+}
+
+/// How a worker is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Who.
+    pub worker: WorkerId,
+    /// Its machine.
+    pub host: String,
+    /// How many processes it runs.
+    pub slots: u16,
+    /// What it has said; `None`: it is not connected any more.
+    pub status: Option<Status>,
 }
 
 /// How far a job is.

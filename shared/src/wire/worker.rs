@@ -146,4 +146,51 @@ pub struct Status {
     pub memory_total: u64,
     /// Resident memory of the worker's processes, in bytes.
     pub pool_memory: u64,
+    /// What nobody decides by, for those who watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<Detail>>,
+}
+
+/// More of a monitor's reading.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Detail {
+    /// Processes on the machine.
+    pub processes: u32,
+    /// Bytes in use on the root file system.
+    pub disk_used: u64,
+    /// Bytes that users can have there at most.
+    pub disk_total: u64,
+    /// What the network interfaces have carried.
+    pub traffic: Traffic,
+    /// The worker and its processes, the largest first, and not more than [`LISTED`].
+    pub own: Vec<OwnProcess>,
+}
+
+/// How many processes a [`Detail`] lists: it goes with a sign of life, so it stays small.
+pub const LISTED: usize = 256;
+
+/// What all network interfaces of a machine have carried since it was started, the loopback included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Bytes out.
+    pub bytes_sent: u64,
+    /// Bytes in.
+    pub bytes_received: u64,
+    /// Packets out.
+    pub packets_sent: u64,
+    /// Packets in.
+    pub packets_received: u64,
+}
+
+/// A worker, or a process that it has started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnProcess {
+    /// Its id.
+    pub pid: u32,
+    /// What the system calls it.
+    pub name: String,
+    /// CPU use, where 100 is a core.
+    pub cpu_percent: f32,
+    /// Resident memory, in bytes.
+    pub memory: u64,
 }

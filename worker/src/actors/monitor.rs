@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use shared::inject;
-use sysinfo::System;
 
 use crate::{
     actors::{
         node::Node,
         said::{Observed, Watch},
     },
+    machine::{Load, Machine},
     registry::Registry,
 };
 
@@ -32,13 +32,13 @@ pub struct Monitor {
     watch: Watch,
     next: Option<SpawnHandle>,
     /// `None`: the system does not say how it is.
-    system: Option<System>,
+    machine: Option<Machine>,
 }
 
 impl Monitor {
     /// A monitor of the processes in this registry.
     pub fn new(registry: Registry, node: Addr<Node>, watch: Watch) -> Monitor {
-        Monitor { registry, node, watch, next: None, system: System::new().ok() }
+        Monitor { registry, node, watch, next: None, machine: Machine::new() }
     }
 
     fn look(&mut self, ctx: &mut Context<Monitor>) {
@@ -53,17 +53,11 @@ impl Monitor {
     }
 
     fn look_at_machine(&mut self, _: &mut Context<Monitor>) {
-        let Some(system) = &mut self.system else { return };
-        system.refresh_memory();
-        system.refresh_cpu_usage();
-        let (mut used, mut total) = (system.used_memory(), system.total_memory());
-        // In a container its own bound is the one that counts.
-        if let Some(bound) = system.cgroup_limits().filter(|bound| bound.total_memory < total) {
-            (used, total) = (bound.rss, bound.total_memory);
-        }
-        let cpu_percent = system.global_cpu_usage();
+        let Some(machine) = &mut self.machine else { return };
+        let Load { cpu_percent, used, total } = machine.load();
         let pool = self.registry.look(true).iter().filter_map(|reading| reading.memory).sum();
-        self.node.do_send(Observed::Machine { cpu_percent, used, total, pool });
+        let detail = Box::new(machine.detail(self.registry.pids()));
+        self.node.do_send(Observed::Machine { cpu_percent, used, total, pool, detail });
     }
 }
 

@@ -306,11 +306,12 @@ impl Handler<Observed> for Node {
         inject::point("node");
         match observed {
             Observed::Processes { at, readings } => self.on(Event::Sampled { at, readings }, ctx),
-            Observed::Machine { cpu_percent, used, total, pool } => {
+            Observed::Machine { cpu_percent, used, total, pool, detail } => {
                 self.on(Event::MemoryRead { used, total }, ctx);
                 let busy = self.core.busy();
                 let (memory_used, memory_total, pool_memory) = (used, total, pool);
-                let status = Status { busy, cpu_percent, memory_used, memory_total, pool_memory };
+                let detail = Some(detail);
+                let status = Status { busy, cpu_percent, memory_used, memory_total, pool_memory, detail };
                 self.say(FromWorker::Status(status), Bytes::new());
             }
         }

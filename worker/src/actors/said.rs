@@ -10,7 +10,7 @@ use bytes::Bytes;
 use shared::{
     id::JobId,
     job::JobSpec,
-    wire::worker::{FromWorker, ToWorker},
+    wire::worker::{Detail, FromWorker, ToWorker},
 };
 use tokio::sync::mpsc;
 
@@ -101,6 +101,8 @@ pub enum Observed {
         total: u64,
         /// Resident memory of the processes, in bytes.
         pool: u64,
+        /// The rest.
+        detail: Box<Detail>,
     },
 }
 

@@ -113,7 +113,7 @@ fn snapshot() -> HashMap<Pid, Vec<Pid>> {
 }
 
 /// Every process of the machine.
-fn pids() -> impl Iterator<Item = Pid> {
+pub fn pids() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str().and_then(pid_of))
 }

@@ -181,7 +181,7 @@ class Connection:
             job.lost(why)
 
     def _dispatch(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
-        if name == "Note":
+        if name in ("Note", "Watched"):
             numbers = list(self._jobs)
         elif isinstance(fields, dict):
             numbers = [fields.get("job", 0)]
