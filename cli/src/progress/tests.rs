@@ -11,6 +11,7 @@ fn view(progress: Progress) -> View {
 
 fn halfway() -> Progress {
     Progress {
+        job: None,
         tasks: 1_000_000,
         complete: true,
         skipped: 100_000,

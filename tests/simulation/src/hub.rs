@@ -259,6 +259,7 @@ fn spec(batch_size: Option<u32>) -> JobSpec {
         wants_results: false,
         wants_failures: false,
         detached: false,
+        repeats: false,
         objects: vec![],
     }
 }
