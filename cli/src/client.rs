@@ -283,6 +283,7 @@ impl Client {
             ToClient::Accepted { .. }
             | ToClient::Began { .. }
             | ToClient::Watched(_)
+            | ToClient::Begun(_)
             | ToClient::Failed { .. }
             | ToClient::Heartbeat => {}
         }

@@ -232,6 +232,34 @@ def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> No
     assert found == [[-x for x in range(100)]]
 
 
+@pytest.mark.parametrize("kept", [1, 0])
+def test_the_death_of_the_engine_sets_nothing_aside_once_more(fifo: str, tmp_path: Path, kept: int) -> None:
+    """`kept`: whether anything of the job is durable when the engine dies."""
+    path, log = tmp_path / "f", tmp_path / "log"
+    maniple.map(lambda x: x, [1, 2, 3], checkpoint=path)
+
+    def slow(x: int) -> int:
+        with open(log, "a") as file:
+            file.write(f"{x}\n")
+        if x == kept and log.read_text().count(f"{x}\n") == 1:
+            open(fifo).read()
+        return -x
+
+    found: list[Any] = []
+    call = {"checkpoint": path, "fresh": True, "flush": 0, "batch_size": 1, "processes": 1}
+    thread = threading.Thread(target=lambda: found.append(maniple.map(slow, range(3), **call)))  # type: ignore[arg-type]
+    thread.start()
+    with open(fifo, "w"):
+        until(lambda: len(maniple.Checkpoint(path)) == kept)
+        (keeper,) = ENGINES.pids()
+        os.kill(keeper, signal.SIGKILL)
+        gone(keeper)
+    thread.join(PATIENCE)
+    assert found == [[0, -1, -2]]
+    assert sorted(log.read_text().split()) == sorted(["0", "1", "2", str(kept)])
+    assert len(list(tmp_path.glob("f.*.old"))) == 1
+
+
 SLOW = """
     def slow(x):
         if x == 20:

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use shared::{
     id::{Epoch, JobId, TaskRange, WorkerId},
     inject,
+    job::Existing,
     shape::ValueShape,
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
     wire::{
@@ -185,9 +186,13 @@ impl Coordinator {
         }
         let Some(desk) = self.desks.get_mut(&job) else { return };
         desk.opening = Opening::Open;
+        let is_new = desk.spec.checkpoint.as_ref().is_some_and(|kept| kept.existing == Existing::SetAside);
         desk.spec.settle(shape);
         let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
         let (count, bytes) = (desk.tasks().len(), desk.tasks().key_bytes());
+        if is_new {
+            self.to_client(job, ToClient::Begun(job), Bytes::new());
+        }
         self.on(Event::JobOpened { job, limits, batch_size });
         self.on(Event::TasksAdded { job, count, bytes, skipped });
         if complete {

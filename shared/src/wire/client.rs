@@ -76,6 +76,9 @@ pub enum ToClient {
     },
     /// Every task is kept by the coordinator: a client that detaches may go.
     Stored(JobId),
+    /// The checkpoint that was to be set aside has been, and a new one stands in its place: who submits the job again goes
+    /// on from that.
+    Begun(JobId),
     /// Something that the user should read, in one line.
     Note(String),
     /// A command that is attended to runs.

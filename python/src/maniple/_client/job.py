@@ -118,6 +118,7 @@ class Job:
         self.outcomes = Outcomes()
         self._change = threading.Condition()
         self._lost: str | None = None
+        self._begun = False  # a new checkpoint: the old one has been set aside
         self._summary: dict[str, Any] | None = None
         self._told: dict[str, Any] = {}
         self._sent: list[int] | None = None  # positions by the numbers of this engine, where they differ
@@ -152,7 +153,7 @@ class Job:
         self._prepare()
         connection.follow(number, self)
         try:
-            connection.say(self._plan.spec.submit(number))
+            connection.say((self._plan.spec.onward() if self._begun else self._plan.spec).submit(number))
             self._send(connection, number)
             with self._change:
                 while not self._is_over():
@@ -261,6 +262,8 @@ class Job:
                 self.outcomes.failures[self._position(fields["task"])] = fields["failure"]
             elif name == "Progress":
                 self._told = fields
+            elif name == "Begun":
+                self._begun = True
             elif name == "Note":
                 print(f"maniple: {fields}", file=sys.stderr)
             elif name == "Finished":
