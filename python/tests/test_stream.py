@@ -18,6 +18,7 @@ from harness import gone, until
 
 import maniple
 from maniple._client.engine import ENGINES
+from maniple._windows import Pace
 
 
 class Drawn:
@@ -121,6 +122,7 @@ def test_leaving_the_loop_ends_what_runs(fifo: str) -> None:
 
 
 def test_the_death_of_the_engine_costs_an_iterator_no_value() -> None:
+    ENGINES.end()  # so that there is one
     values = maniple.map(abs, range(3000), output="iterator", buffersize=500)
     found = list(itertools.islice(values, 700))
     for _ in range(3):
@@ -154,6 +156,83 @@ def test_with_a_checkpoint_tasks_without_end_are_kept(tmp_path: Path) -> None:
         assert list(itertools.islice(again, 3)) == [0, 1, 2]
         with pytest.raises(maniple.TaskFailed, match="three"):
             next(again)
+
+
+def counted(log: Path) -> Any:
+    """A function that notes each of its calls, a line each."""
+
+    def square(n: int) -> int:
+        with open(log, "a") as file:
+            file.write(f"{n}\n")
+        return n * n
+
+    return square
+
+
+def test_the_first_values_of_a_checkpoint_come_at_once_and_jobs_grow(tmp_path: Path) -> None:
+    tasks = Drawn()
+    values = maniple.map(abs, tasks, output="iterator", checkpoint=tmp_path / "f", processes=2)
+    assert next(values) == 0 and tasks.count <= 9
+    ahead = [tasks.count - taken for taken, _ in enumerate(itertools.islice(values, 3000), 2)]
+    assert max(ahead) > 500
+    values.close()
+
+
+def test_jobs_have_as_many_tasks_as_suit() -> None:
+    pace = Pace(8, 1000)
+    sizes = []
+    told = [(0.1, 0, 1), (2, 0, 1), (4, 0, 1), (6, 0, 1), (50, 0, 1), (9, 1, 1), (0, 0, 1)]
+    for seconds, reading, weight in told:
+        pace.took(seconds, reading, weight)
+        sizes.append(pace.size)
+    assert sizes == [32, 128, 256, 256, 128, 256, 1000]
+    pace.took(0, 0, 1 << 20)
+    assert pace.size == 64
+    pace.took(0, 0, 1 << 30)
+    assert pace.size == 8
+
+
+def test_what_a_checkpoint_has_is_not_computed_again_whatever_is_asked_for(tmp_path: Path) -> None:
+    path, log = tmp_path / "f", tmp_path / "log"
+    square = counted(log)
+    with contextlib.closing(maniple.map(square, itertools.count(), output="iterator", checkpoint=path)) as values:
+        first = list(itertools.islice(values, 300))
+    kept = len(maniple.Checkpoint(path))
+    assert kept >= 300 and len(log.read_text().split()) == kept
+    more = kept + 50
+    with contextlib.closing(maniple.map(square, itertools.count(), output="iterator", checkpoint=path)) as values:
+        assert list(itertools.islice(values, more))[:300] == first
+    done = range(len(maniple.Checkpoint(path)))
+    expected = [n * n for n in done]
+    assert maniple.map(square, done, checkpoint=path) == expected
+    assert maniple.map(square, done, checkpoint=path, output="numpy").tolist() == expected
+    assert maniple.map(square, iter(done), checkpoint=path, collect=False) is None
+    backwards = maniple.map(square, [*reversed(done), 0, 0], checkpoint=path, output="iterator")
+    assert list(backwards) == [*reversed(expected), 0, 0]
+    assert sorted(map(int, log.read_text().split())) == list(done)
+
+
+def test_the_death_of_the_engine_costs_a_checkpoint_without_end_no_value(tmp_path: Path) -> None:
+    ENGINES.end()  # so that there is one
+    path = tmp_path / "f"
+    values = maniple.map(abs, itertools.count(), output="iterator", checkpoint=path, fresh=True, buffersize=100)
+    found = list(itertools.islice(values, 150))
+    for _ in range(2):
+        (keeper,) = ENGINES.pids()
+        os.kill(keeper, signal.SIGKILL)
+        found += list(itertools.islice(values, 150))
+    assert found == list(range(450)) and list(tmp_path.glob("f.*.old")) == []
+    values.close()
+
+
+def test_what_is_shared_is_there_for_each_of_the_jobs(tmp_path: Path) -> None:
+    def plus(n: int, table: Any) -> int:
+        return int(table[0]) + n
+
+    call = {"shared": {"table": numpy.array([5])}, "output": "iterator"}
+    kept = {"checkpoint": tmp_path / "f", "buffersize": 10}
+    assert list(maniple.map(plus, range(35), **call, **kept)) == list(range(5, 40))  # type: ignore[arg-type]
+    assert list(maniple.map(plus, range(35), **call)) == list(range(5, 40))  # type: ignore[arg-type]
 
 
 def test_tasks_beyond_a_window_are_another_job_on_the_same_checkpoint(

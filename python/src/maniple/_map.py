@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
@@ -15,6 +14,7 @@ from ._client.stream import Failed, Stream
 from ._flight import RemoteTraceback
 from ._frames import FRAMES, array, check_output, columns_of, frame
 from ._progress import bar
+from ._windows import Pace, Windows, weight
 from .codec import Codec, Undecodable, head
 from .errors import Failure, FunctionError, JobFailed, TableError, TaskFailed
 
@@ -26,9 +26,9 @@ Output = Literal["list", "iterator", "numpy", "pandas", "polars", "arrow"]
 Shown = Callable[[Progress], None]
 
 WINDOW = 1_000_000
-"""Tasks of a job whose values stay in the checkpoint: with more of them another job goes on."""
+"""Tasks of a job whose values stay in the checkpoint, at most: with more of them another job goes on."""
 KEPT_AHEAD = 100_000
-"""Tasks of a job whose values are taken one after the other from the checkpoint."""
+"""Tasks of a job whose values are taken one after the other from the checkpoint, at most."""
 NAN = float("nan")
 
 
@@ -116,7 +116,8 @@ def map(
         Equal tasks are then computed each time (with a checkpoint: once). Leaving the loop ends what runs.
     buffersize
         How many tasks an iterator draws ahead of the values that were taken, at most. None: what keeps all processes
-        busy, up to 50,000 tasks and about 64 MiB. With a checkpoint: how many are computed, then given; None: 100,000.
+        busy, up to 50,000 tasks and about 64 MiB. With a checkpoint: how many are computed, then given; None: as many
+        as take some ten seconds, up to 100,000 tasks and about 64 MiB.
     collect
         False leaves the values in the checkpoint, and returns None.
     progress
@@ -210,7 +211,7 @@ def one_by_one(
         plan.spec["repeats"] = True
         outcomes = Stream(plan, tasks, most).outcomes()
     else:
-        outcomes = from_checkpoint(plan, tasks, checkpoint, most or KEPT_AHEAD)
+        outcomes = from_checkpoint(plan, tasks, checkpoint, most)
     with plan.spec.cargo:
         for outcome in outcomes:
             kind = type(outcome)
@@ -226,12 +227,26 @@ def one_by_one(
                 yield outcome
 
 
-def from_checkpoint(plan: Plan, tasks: Iterable[Any], checkpoint: str | os.PathLike[str], size: int) -> Iterator[Any]:
-    """Values, or `Failed`, of so many tasks at a time, each time read from the checkpoint."""
-    for job in windows(plan, tasks, size):
-        found, keys = collected(job, checkpoint), list(job.keys)
+def from_checkpoint(
+    plan: Plan, tasks: Iterable[Any], checkpoint: str | os.PathLike[str], most: int | None
+) -> Iterator[Any]:
+    """Values, or `Failed`, each job's read from the checkpoint."""
+    from .checkpoint import Checkpoint
+
+    jobs = Windows(plan, tasks, Pace(least(plan), KEPT_AHEAD) if most is None else Pace(most, most))
+    for job in jobs:
+        since = time.monotonic()
+        with Checkpoint(checkpoint) as kept:
+            found, keys = values_in(kept, job), list(job.keys)
+            jobs.weight = weight(checkpoint, len(kept))
+        jobs.reading = time.monotonic() - since
         for at in job.asked:
             yield found[at] if at in found else Failed(keys[at], job.failures[at])
+
+
+def least(plan: Plan) -> int:
+    """How many tasks keep all processes busy for a moment."""
+    return 4 * (plan.processes or os.cpu_count() or 1)
 
 
 def left_there(plan: Plan, tasks: Iterable[Any], on_error: OnError) -> None:
@@ -239,39 +254,12 @@ def left_there(plan: Plan, tasks: Iterable[Any], on_error: OnError) -> None:
     failures: list[Failure] = []
     total = 0
     with plan.spec.cargo:
-        for job in windows(plan, tasks, WINDOW):
+        size = WINDOW if isinstance(tasks, Sized) else least(plan)
+        for job in Windows(plan, tasks, Pace(size, WINDOW)):
             failures += stories(job)
             total += len(job.keys)
     if failures and on_error == "raise":
         raise JobFailed(failures, None, total)
-
-
-def windows(plan: Plan, tasks: Iterable[Any], size: int) -> Iterator[Outcomes]:
-    """Jobs with so many tasks each, one after the other on the same checkpoint; their progress is that of all."""
-    rest = iter(tasks)
-    first = list(itertools.islice(rest, 1))
-    before = now = Progress(0, False, 0, 0, 0, 0, 0.0)
-    spec, show, job = plan.spec, plan.show, None
-
-    def hear(told: Progress) -> None:
-        nonlocal now
-        total, done, skipped = before.total + told.total, before.done + told.done, before.skipped + told.skipped
-        is_last = told.complete and job is not None and len(job.outcomes.asked) < size
-        failed, elapsed = before.failed + told.failed, before.elapsed + told.elapsed
-        now = Progress(total, is_last, done, skipped, failed, told.busy, elapsed)
-        if show is not None:
-            show(now)
-
-    while True:
-        job = Job(Plan(spec, plan.processes, show and hear), itertools.chain(first, itertools.islice(rest, size - 1)))
-        yield job.run()
-        first = list(itertools.islice(rest, 1))
-        before = now
-        if not first:
-            break
-        spec = spec.onward()
-    if show is not None and not now.complete:
-        show(replace(now, complete=True))
 
 
 def checked(func: Callable[..., Any], shared: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -311,16 +299,27 @@ def shown(progress: bool | Shown | None) -> Shown | None:
 
 def collected(job: Outcomes, checkpoint: str | os.PathLike[str] | None) -> dict[int, Any]:
     """The value of each task that has one, by its position among the distinct tasks."""
-    found = job.values
-    if checkpoint is not None:
-        from .checkpoint import Checkpoint
+    if checkpoint is None:
+        return decodable(job.values)
+    from .checkpoint import Checkpoint
 
-        with Checkpoint(checkpoint) as kept:
-            codec = Codec()
-            for key, value in narrowed(kept, job.keys).items():
-                at = job.keys.get(codec.one(fields_of(key)))
-                if at is not None:
-                    found[at] = value
+    with Checkpoint(checkpoint) as kept:
+        return values_in(kept, job)
+
+
+def values_in(kept: Rows, job: Outcomes) -> dict[int, Any]:
+    """The value of each task that has one in a checkpoint, also if it was computed earlier."""
+    found: dict[int, Any] = {}
+    codec = Codec()
+    for key, value in narrowed(kept, job.keys).items():
+        at = job.keys.get(codec.one(fields_of(key)))
+        if at is not None:
+            found[at] = value
+    return decodable(found)
+
+
+def decodable(found: dict[int, Any]) -> dict[int, Any]:
+    """The values; raises what decoding one has raised."""
     for value in found.values():
         if isinstance(value, Undecodable):
             raise value.error
