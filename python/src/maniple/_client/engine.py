@@ -51,19 +51,21 @@ class Engine:
         command = [binary(), "engine", *([] if processes is None else ["-j", str(processes)])]
         if "MANIPLE_LOG" not in os.environ:
             command += ["--log", "error"]  # what becomes of tasks is told by values and exceptions
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
-                )
-            except OSError as error:
-                ours.close()
-                raise EngineError(f"{command[0]} cannot be started: {error}") from error
+        process = None
         try:
-            self.connection = Connection(ours, LOCAL_LIMIT)
+            with theirs:
+                try:
+                    process = subprocess.Popen(
+                        command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+                    )
+                except OSError as error:
+                    raise EngineError(f"{command[0]} cannot be started: {error}") from error
+            self._process, self.connection = process, Connection(ours, LOCAL_LIMIT)
         except BaseException:  # an interrupt, too
-            self._process.kill()
-            self._process.wait()
+            ours.close()  # one that runs and is not known yet hears of it
+            if process is not None:
+                process.kill()
+                process.wait()
             raise
 
     @property
