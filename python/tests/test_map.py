@@ -104,7 +104,7 @@ def test_the_checkpoint_of_another_function_is_refused(tmp_path: Path) -> None:
         (lambda: maniple.map(3, [1]), maniple.FunctionError, "a function is wanted, not 3"),  # type: ignore[arg-type]
         (lambda: maniple.map(threading.Lock().__enter__, [1]), maniple.FunctionError, "does not pickle"),
         (lambda: maniple.map(abs, [1, threading.Lock()]), maniple.FunctionError, "task number 1 cannot be sent"),
-        (lambda: maniple.map(abs, [1], processes=0), ValueError, "0 processes"),
+        (lambda: maniple.map(abs, [1], processes=0), ValueError, "processes=0: give at least 1"),
         (lambda: maniple.map(abs, [1], timeout=0), ValueError, "timeout=0"),
         (lambda: maniple.map(abs, [1], retries=-1), ValueError, "retries=-1"),
         (lambda: maniple.map(abs, [1], collect=False), ValueError, "checkpoint="),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
 from ._client.job import Job, Outcomes, Plan, Progress
-from ._client.spec import JobSpec, checkpoint_spec, fields_of, job_spec, limits, unpacked
+from ._client.spec import JobSpec, checkpoint_spec, fields_of, job_spec, limits, unpacked, whole
 from ._client.stream import Failed, Stream
 from ._flight import RemoteTraceback
 from ._frames import FRAMES, array, check_output, columns_of, frame
@@ -157,8 +157,9 @@ def map(
     check_output(output, ("list", "iterator", "numpy", *FRAMES))
     if on_error not in ("raise", "skip", "nan"):
         raise ValueError(f"on_error={on_error!r} is none of raise, skip, nan")
-    if buffersize is not None and (output != "iterator" or buffersize < 1):
-        raise ValueError(f"buffersize={buffersize!r}: give at least 1, with output='iterator'")
+    if buffersize is not None:
+        wanted = "at least 1, with output='iterator'"
+        buffersize = whole("buffersize", buffersize, wanted, 1 if output == "iterator" else 1 << 62, 1 << 61)
     names, key_names = list(columns), list(key_columns)
     kept_in = None
     if checkpoint is not None:
@@ -285,8 +286,8 @@ def finished(plan: Plan, tasks: Iterable[Any]) -> Outcomes:
 
 def planned(spec: JobSpec, processes: int | None, show: Shown | None) -> Plan:
     """The plan of a job; `processes` and `show` as in ``map``."""
-    if processes is not None and processes < 1:
-        raise ValueError(f"{processes} processes run no task; give at least 1, or None for one per core")
+    if processes is not None:
+        processes = whole("processes", processes, "at least 1, or None for one per core", 1, (1 << 16) - 1)
     return Plan(spec, processes, show)
 
 

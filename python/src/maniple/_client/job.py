@@ -231,7 +231,7 @@ class Job:
         stopped = summary["stopped"]
         if stopped is None:
             return self.outcomes
-        raise error_of(stopped["why"], stopped["message"])
+        raise error_of(stopped["why"], stopped["message"], self._plan.spec)
 
     def _show(self) -> None:
         if self._plan.show is not None:
@@ -280,9 +280,16 @@ class Job:
         return task if self._sent is None else self._sent[task]
 
 
-def error_of(why: str, message: str) -> Exception:
+WORDS = {"--any-work": "any_work=True", "--fresh": "fresh=True", "--checkpoint": "checkpoint="}
+"""What the command line calls options, and what they are called here."""
+
+
+def error_of(why: str, message: str, spec: JobSpec) -> Exception:
     """The exception for a job that was stopped."""
-    if why == "Checkpoint":
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
+    place = (spec["checkpoint"] or {}).get("path")
+    if why == "Checkpoint" or (why == "Input" and place is not None and place in message):
         from ..checkpoint import CheckpointError
 
         return CheckpointError(message)

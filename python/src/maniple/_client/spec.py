@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from ..codec import Codec, OneByOne, head
@@ -17,6 +18,26 @@ def seconds(time: float) -> dict[str, int]:
     """A `Duration`."""
     nanoseconds = round(time * 1e9)
     return {"secs": nanoseconds // 10**9, "nanos": nanoseconds % 10**9}
+
+
+LONGEST = 1e9
+"""Seconds that a limit may be."""
+
+
+def is_number(name: str, value: Any, wanted: str) -> bool:
+    """That an option is a number; raises TypeError if not."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} is no number; give {wanted}")
+    return True
+
+
+def whole(name: str, value: Any, wanted: str, least: int, most: int) -> int:
+    """An option that has to be an integer within bounds; raises TypeError or ValueError if not."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} is no whole number; give {wanted}")
+    if not least <= int(value) <= most:
+        raise ValueError(f"{name}={value!r}: give {wanted}")
+    return int(value)
 
 
 def limits(
@@ -33,13 +54,13 @@ def limits(
     ValueError
         They leave nothing, or are no numbers of attempts.
     """
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout={timeout!r} leaves no time; give seconds, or None")
-    if memory is not None and memory <= 0:
-        raise ValueError(f"memory={memory!r} leaves no memory; give bytes, or None")
-    for name, number in (("retries", retries), ("retry_errors", retry_errors)):
-        if not 0 <= number < 1 << 16:
-            raise ValueError(f"{name}={number!r}: give a number from 0 to 65535")
+    wanted = "a number from 0 to 65535"
+    retries = whole("retries", retries, wanted, 0, (1 << 16) - 1)
+    retry_errors = whole("retry_errors", retry_errors, wanted, 0, (1 << 16) - 1)
+    if timeout is not None and not (is_number("timeout", timeout, "seconds") and 0 < timeout <= LONGEST):
+        raise ValueError(f"timeout={timeout!r} leaves no time, or is for ever; give seconds, or None")
+    if memory is not None:
+        memory = whole("memory", memory, "bytes as a whole number, at least 1, or None", 1, 1 << 62)
     span = None if timeout is None else seconds(timeout)
     return {
         "death_retries": retries,
@@ -62,6 +83,8 @@ def checkpoint_spec(
 ) -> dict[str, Any]:
     """The `CheckpointSpec` of outcomes that are kept."""
     place = os.fspath(path)
+    if not (is_number("flush", flush, "seconds") and 0 <= flush <= LONGEST):
+        raise ValueError(f"flush={flush!r}: give seconds, at least 0")
     return {
         "path": place if "://" in place else os.path.abspath(place),
         "existing": existing,
@@ -107,6 +130,8 @@ def job_spec(
     batch_size: int | None = None,
 ) -> JobSpec:
     """A job of which this process hears every outcome that no checkpoint keeps."""
+    if batch_size is not None:
+        batch_size = whole("batch_size", batch_size, "a number of tasks, at least 1, or None", 1, (1 << 31) - 1)
     return JobSpec(
         function.cargo,
         work={"Function": function.fields},

@@ -172,7 +172,7 @@ class Stream:
                 if self._is_here:
                     break
                 if self._stopped is not None:
-                    raise error_of(self._stopped["why"], self._stopped["message"])
+                    raise error_of(self._stopped["why"], self._stopped["message"], self._plan.spec)
                 if self._end and self._taken == self._drawn:
                     if isinstance(self._end, Exception):
                         raise self._end

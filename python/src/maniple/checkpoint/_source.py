@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgpack
 import numpy
 
+from ..errors import ManipleError
 from ._sums import STRIDE, Sums, crc32
 
 MAGIC = b"\x89MNP\r\n\x1a\n"
@@ -38,7 +39,7 @@ AHEAD = 64 << 20
 """Bytes that the disk is asked for before they are read: blobs of one column are scattered over the file."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ManipleError, ValueError):
     """The file is not a checkpoint, is damaged or was made by a newer version, or does not have what was asked for."""
 
 

@@ -1,0 +1,123 @@
+"""Each mistake of the table in `docs/python.md` is made, and is the one exception and sentence that the table has."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import maniple
+from maniple._client.engine import ENGINES
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+ROW = re.compile(r"^\| ([a-z][^|]*?) \| `(\w+)` \| (.*) \|$", re.MULTILINE)
+TABLE = {mistake: (kind, text) for mistake, kind, text in ROW.findall(PAGE.read_text())}
+
+
+class Unloadable:
+    """A function that no other process can load."""
+
+    def __reduce__(self) -> Any:
+        return __import__, ("nowhere",)
+
+    def __call__(self, n: int) -> int:
+        return n
+
+
+def lacking(n: int) -> int:
+    import nowhere  # type: ignore[import-not-found]
+
+    return int(nowhere.f(n))
+
+
+def no_table() -> None:
+    raise LookupError("no table")
+
+
+def of_another_function() -> None:
+    maniple.map(abs, [1], checkpoint="f")
+    maniple.map(len, ["a"], checkpoint="f")
+
+
+def another_file() -> None:
+    Path("notes").write_text("bread, milk\n" * 100)
+    maniple.map(abs, [1], checkpoint="notes")
+
+
+def with_program(path: str) -> None:
+    ENGINES.end()
+    os.environ["MANIPLE_BINARY"] = path
+    maniple.map(abs, [1])
+
+
+lock = threading.Lock()
+options: Any = {"timeout": "5"}, {"process": 2}
+wrong: Any = 3
+MISTAKES: dict[str, Any] = {
+    "an option of a wrong value": lambda: maniple.map(abs, [1], processes=0),
+    "an option of a wrong type": lambda: maniple.map(abs, [1], **options[0]),
+    "an option that there is not": lambda: maniple.map(abs, [1], **options[1]),
+    "tasks that are none": lambda: maniple.map(abs, wrong),
+    "a function that is none": lambda: maniple.map(wrong, [1]),
+    "a function that does not pickle": lambda: maniple.map(lambda n, held=lock: n, [1]),
+    "a function that cannot be loaded there": lambda: maniple.map(Unloadable(), [1]),
+    "a task that does not pickle": lambda: maniple.map(abs, [1, lock]),
+    "an initializer that raises": lambda: maniple.map(abs, [1], initializer=no_table),
+    "shared= for no parameter": lambda: maniple.map(abs, [1], shared={"table": 1}),
+    "a module that is missing there": lambda: maniple.map(lacking, [1]),
+    "a task with wrong arguments": lambda: maniple.map(lambda a, b: a, [(1, 2), (1,)]),
+    "a value that does not pickle": lambda: maniple.map(lambda n: threading.Lock(), [1]),
+    "a task that kills its process": lambda: maniple.map(lambda n: os.kill(os.getpid(), n), [9], retries=0),
+    "a task that takes too long": lambda: maniple.map(lambda n: signal.pause(), [1], timeout=0.1),
+    "values that are no table": lambda: maniple.map(lambda n: [0] * n, [1, 2], output="pandas"),
+    "a checkpoint in no folder": lambda: maniple.map(abs, [1], checkpoint="/nowhere/f"),
+    "a checkpoint that is another file": another_file,
+    "a checkpoint of another function": of_another_function,
+    "no program maniple": lambda: with_program("/nowhere/maniple"),
+    "another program": lambda: with_program("/bin/false"),
+}
+
+
+def test_the_table_has_these_mistakes() -> None:
+    assert list(TABLE) == list(MISTAKES)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_the_exception_of_the_table(mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MANIPLE_BINARY", os.environ["MANIPLE_BINARY"])
+    kind, text = TABLE[mistake]
+    with pytest.raises(Exception) as raised:
+        MISTAKES[mistake]()
+    assert type(raised.value).__name__ == kind
+    assert isinstance(raised.value, maniple.ManipleError) == (kind not in ("ValueError", "TypeError"))
+    said = " ".join(str(raised.value).split())
+    assert re.fullmatch(re.escape(text).replace(re.escape("..."), ".+"), said), said
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        ("processes", "2", TypeError),
+        ("retries", 1.5, TypeError),
+        ("retry_errors", -1, ValueError),
+        ("timeout", float("nan"), ValueError),
+        ("timeout", 0, ValueError),
+        ("memory", "5GB", TypeError),
+        ("memory", 0, ValueError),
+        ("batch_size", 0, ValueError),
+        ("flush", -1, ValueError),
+        ("flush", None, TypeError),
+        ("buffersize", 5, ValueError),
+        ("output", "excel", ValueError),
+        ("on_error", "ignore", ValueError),
+    ],
+)
+def test_a_wrong_option_is_named_before_anything_runs(option: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"^{option}={value!r}"):
+        maniple.map(abs, [1], checkpoint="/nowhere/f", **{option: value})
