@@ -283,7 +283,7 @@ impl Client {
             ToClient::Accepted { .. }
             | ToClient::Began { .. }
             | ToClient::Watched(_)
-            | ToClient::Begun(_)
+            | ToClient::SetAside(_)
             | ToClient::Failed { .. }
             | ToClient::Heartbeat => {}
         }

@@ -224,7 +224,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
         ("ToClient.Kept", head(&ToClient::Kept { job, count: 9 })),
         ("ToClient.Stored", head(&ToClient::Stored(job))),
-        ("ToClient.Begun", head(&ToClient::Begun(job))),
+        ("ToClient.SetAside", head(&ToClient::SetAside(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Began", head(&ToClient::Began { job, task: TaskIndex(3), pid: 42 })),
         ("ToClient.Watched", head(&ToClient::Watched(Box::new(watched)))),

@@ -191,7 +191,7 @@ impl Coordinator {
         let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
         let (count, bytes) = (desk.tasks().len(), desk.tasks().key_bytes());
         if is_new {
-            self.to_client(job, ToClient::Begun(job), Bytes::new());
+            self.to_client(job, ToClient::SetAside(job), Bytes::new());
         }
         self.on(Event::JobOpened { job, limits, batch_size });
         self.on(Event::TasksAdded { job, count, bytes, skipped });

@@ -78,7 +78,7 @@ pub enum ToClient {
     Stored(JobId),
     /// The checkpoint that was to be set aside has been, and a new one stands in its place: who submits the job again goes
     /// on from that.
-    Begun(JobId),
+    SetAside(JobId),
     /// Something that the user should read, in one line.
     Note(String),
     /// A command that is attended to runs.

@@ -262,7 +262,7 @@ class Job:
                 self.outcomes.failures[self._position(fields["task"])] = fields["failure"]
             elif name == "Progress":
                 self._told = fields
-            elif name == "Begun":
+            elif name == "SetAside":
                 self._begun = True
             elif name == "Note":
                 print(f"maniple: {fields}", file=sys.stderr)
