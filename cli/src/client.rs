@@ -284,6 +284,7 @@ impl Client {
             | ToClient::Began { .. }
             | ToClient::Watched(_)
             | ToClient::SetAside(_)
+            | ToClient::Answered { .. }
             | ToClient::Failed { .. }
             | ToClient::Heartbeat => {}
         }

@@ -86,7 +86,7 @@ class Node:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
         theirs.setblocking(False)  # as the runtime of a node may leave it
-        texts = ((SOURCE / f"{name}.py").read_bytes() for name in ("codec", "shape", "objects", "child"))
+        texts = ((SOURCE / f"{name}.py").read_bytes() for name in ("codec", "shape", "objects", "control", "child"))
         program = memfd(b"".join(texts))
         beacon = memfd(b"", 4096)
         self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")

@@ -15,7 +15,7 @@ use shared::{
     object::{ObjectSpec, Purpose},
     outcome::{Cause, Failure},
     shape::ValueShape,
-    wire::{Hello, Role, Version, Welcome, child::*, client::*, worker::*},
+    wire::{Hello, Role, Version, Welcome, child::*, client::*, kv::*, worker::*},
 };
 
 fn file() -> PathBuf {
@@ -155,6 +155,7 @@ fn heads() -> Vec<(&'static str, String)> {
     let run = Batch { id: batch, job, tasks: tasks.clone(), attempts: vec![(TaskIndex(9), Attempt(3))] };
     let status =
         Status { busy: 1, cpu_percent: 2.5, memory_used: 3, memory_total: 4, pool_memory: 5, detail: None };
+    let incr = Request::Incr { key: text("k"), by: -2 };
     let own = OwnProcess { pid: 42, name: text("python3"), cpu_percent: 2.5, memory: 3 };
     let traffic = Traffic { bytes_sent: 1, bytes_received: 2, packets_sent: 3, packets_received: 4 };
     let detail = Detail { processes: 9, disk_used: 1, disk_total: 2, traffic, own: vec![own] };
@@ -194,6 +195,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),
         ("ToWorker.Drop", head(&ToWorker::Drop(vec![batch]))),
         ("ToWorker.Forget", head(&ToWorker::Forget(vec![ReportId(1)]))),
+        ("ToWorker.Answered", head(&ToWorker::Answered { ask: 3, answer: Answer::Done })),
         ("ToWorker.Signal", head(&ToWorker::Signal { job, number: 15 })),
         ("ToWorker.Heartbeat", head(&ToWorker::Heartbeat)),
         ("ToWorker.Shutdown", head(&ToWorker::Shutdown)),
@@ -207,6 +209,7 @@ fn heads() -> Vec<(&'static str, String)> {
             "FromWorker.Unloadable",
             head(&FromWorker::Unloadable { job, message: text("m"), traceback: text("t") }),
         ),
+        ("FromWorker.Ask", head(&FromWorker::Ask { ask: 3, request: Request::Get(text("k")) })),
         ("FromWorker.Began", head(&FromWorker::Began { job, task: TaskIndex(3), pid: 42 })),
         ("FromWorker.Status", head(&FromWorker::Status(status))),
         ("FromWorker.Status.detail", head(&FromWorker::Status(detailed))),
@@ -218,6 +221,12 @@ fn heads() -> Vec<(&'static str, String)> {
         ("FromClient.Cancel", head(&FromClient::Cancel { job, now: true })),
         ("FromClient.Submit.attended", head(&FromClient::Submit(spec(attended)))),
         ("FromClient.Signal", head(&FromClient::Signal { job, number: 15 })),
+        ("FromClient.Ask.set", head(&FromClient::Ask { ask: 3, request: Request::Set(text("k")) })),
+        ("FromClient.Ask.incr", head(&FromClient::Ask { ask: 3, request: incr.clone() })),
+        ("FromClient.Ask.delete", head(&FromClient::Ask { ask: 3, request: Request::Delete(text("k")) })),
+        ("FromClient.Ask.all", head(&FromClient::Ask { ask: 3, request: Request::All })),
+        ("FromClient.Ask.leave", head(&FromClient::Ask { ask: 3, request: Request::Leave })),
+        ("FromClient.Ask.inherit", head(&FromClient::Ask { ask: 3, request: Request::Inherit })),
         ("FromClient.Watch", head(&FromClient::Watch(true))),
         ("FromClient.Taken", head(&FromClient::Taken { job, bytes: 6 })),
         ("FromClient.Heartbeat", head(&FromClient::Heartbeat)),
@@ -227,6 +236,12 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.SetAside", head(&ToClient::SetAside(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Began", head(&ToClient::Began { job, task: TaskIndex(3), pid: 42 })),
+        ("ToClient.Answered", head(&ToClient::Answered { ask: 3, answer: Answer::Missing })),
+        (
+            "ToClient.Answered.refused",
+            head(&ToClient::Answered { ask: 3, answer: Answer::Refused(text("w")) }),
+        ),
+        ("ToClient.Answered.elsewhere", head(&ToClient::Answered { ask: 3, answer: Answer::Elsewhere })),
         ("ToClient.Watched", head(&ToClient::Watched(Box::new(watched)))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
         ("ToClient.Progress.job", head(&ToClient::Progress(Progress { job: Some(job), ..progress }))),
@@ -245,9 +260,11 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToChild.Load.width", head(&shaped(ValueShape::Width(8)))),
         ("ToChild.Load.names", head(&shaped(ValueShape::Names(vec![text("a")])))),
         ("ToChild.Load.columns", head(&shaped(ValueShape::Columns(vec![text("a")])))),
+        ("ToChild.Answered", head(&ToChild::Answered(Answer::Lost))),
         ("ToChild.Run", head(&ToChild::Run { first: 1, count: 2 })),
         ("FromChild.Ready", head(&FromChild::Ready { python: text("3.11.7"), lacks_msgpack: None })),
         ("FromChild.Unloadable", head(&FromChild::Unloadable { message: text("m"), traceback: text("t") })),
+        ("FromChild.Ask", head(&FromChild::Ask(incr))),
         ("FromChild.Ran", head(&FromChild::Ran { first: 1, count: 2, busy_us: 3, failures: vec![raised] })),
         ("FromChild.Stopped", head(&FromChild::Stopped { at: 4 })),
     ]

@@ -1,7 +1,7 @@
 //! What our processes are started with: program, arguments, environment, descriptors.
 //!
 //! It waits for nothing: the keeper says later whether there is a process. A Python child executes the text of
-//! `codec.py`, `shape.py`, `objects.py` and `child.py`, which this binary carries, from a memory file.
+//! `codec.py`, `shape.py`, `objects.py`, `control.py` and `child.py`, which this binary carries, from a memory file.
 
 use std::{
     env,
@@ -37,10 +37,11 @@ use crate::{
 };
 
 /// What a child executes.
-const PROGRAM: [&str; 4] = [
+const PROGRAM: [&str; 5] = [
     include_str!("../../python/src/maniple/codec.py"),
     include_str!("../../python/src/maniple/shape.py"),
     include_str!("../../python/src/maniple/objects.py"),
+    include_str!("../../python/src/maniple/control.py"),
     include_str!("../../python/src/maniple/child.py"),
 ];
 

@@ -25,6 +25,12 @@ impl Coordinator {
             FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
             FromClient::Cancel { job, now } => self.cancel(job, now),
             FromClient::Signal { job, number } => self.signal(job, number),
+            FromClient::Ask { ask, request } => {
+                let (answer, payload) = self.core.kv.answer(request, payload);
+                if let Some(peer) = self.peers.get(&session) {
+                    let _ = peer.outbox.send(Out::Client(ToClient::Answered { ask, answer }, payload));
+                }
+            }
             FromClient::Watch(on) => self.watch(session, on),
             FromClient::Taken { job, bytes } => {
                 let Some(desk) = self.desks.get_mut(&job) else { return };

@@ -5,7 +5,7 @@ use shared::{
     id::WorkerId,
     wire::{
         client::ToClient,
-        worker::{FromWorker, Joined, Report},
+        worker::{FromWorker, Joined, Report, ToWorker},
     },
 };
 
@@ -33,6 +33,10 @@ impl Coordinator {
             FromWorker::Unloadable { job, message, traceback } => {
                 tracing::info!(%worker, %job, message, traceback, "a worker cannot load the function");
                 self.on(Event::Unloadable { worker, job, message });
+            }
+            FromWorker::Ask { ask, request } => {
+                let (answer, payload) = self.core.kv.answer(request, &payload);
+                self.to_worker(worker, ToWorker::Answered { ask, answer }, payload);
             }
             FromWorker::Status(status) => {
                 if let Some(peer) = self.peers.get_mut(&session) {

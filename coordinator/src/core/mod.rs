@@ -13,6 +13,7 @@ mod failures;
 mod hands;
 mod job;
 mod jobs;
+pub mod kv;
 mod lease;
 pub mod pace;
 mod place;
@@ -37,7 +38,7 @@ use shared::{
     wire::client::{FailureGroup, Progress, Summary},
 };
 
-use self::{effect::Effects, event::Event, job::Job, lease::Leases, workers::Workers};
+use self::{effect::Effects, event::Event, job::Job, kv::KeyValues, lease::Leases, workers::Workers};
 
 /// The state of a coordinator.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Core {
     workers: Workers,
     /// When nobody was found who had work to take back.
     looked: Option<Instant>,
+    /// What tasks and callers share.
+    pub kv: KeyValues,
 }
 
 impl Core {
@@ -66,6 +69,7 @@ impl Core {
             leases: Leases::default(),
             workers: Workers::new(predecessors, adopt_until),
             looked: None,
+            kv: KeyValues::default(),
         }
     }
 

@@ -1,10 +1,9 @@
 """The Python child of a node: loads one function, calls it with key after key, sends back what came of it.
 
-A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py`` and this file as ``__main__``, with two
-arguments: the descriptors of the control socket and of the beacon page. Nothing but the standard library needs to be
-installed. It knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and failures go
-out.
-Messages: ``shared/src/wire/child.rs``. A frame: length of head, length of payload (u32, little-endian), head, payload.
+A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py``, ``control.py`` and this file as ``__main__``,
+with two arguments: the descriptors of the control socket and of the beacon page. Nothing but the standard library needs
+to be installed. It knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and
+failures go out. Messages: ``shared/src/wire/child.rs``.
 
 Invariants
 - While a key is unpickled, a task called or a value pickled, the beacon's first word holds the task's ordinal.
@@ -24,7 +23,6 @@ import io
 import mmap
 import os
 import signal
-import struct
 import sys
 import time
 from functools import partial, reduce
@@ -32,6 +30,7 @@ from typing import Any, NoReturn
 
 if "Codec" not in globals():
     from maniple.codec import Codec, Undecodable, Unkeepable, head, name_of, text_of
+    from maniple.control import HIGH_FD, Control
     from maniple.objects import read
     from maniple.shape import Shape
 
@@ -43,7 +42,6 @@ SEND_SECONDS = 0.1  # what is finished is sent at the first stride's end after t
 GC_THRESHOLD = 50_000  # as fast as no collector at all, and cycles are still collected
 RUNNING, STOP, COMMITTED = 0, 1, 2  # words of the beacon
 STREAMS = ("stdin", "stdout", "stderr")
-HIGH_FD = min(200, os.sysconf("SC_OPEN_MAX") - 8)  # where tasks do not come across them
 INTERNAL_ERROR = 70
 
 
@@ -181,12 +179,9 @@ class Child:
     def __init__(self, control: int, beacon: int) -> None:
         self.codec, self.streams, self.pid = Codec(), Streams(), os.getpid()
         self.page = memoryview(mmap.mmap(beacon, os.fstat(beacon).st_size)).cast("Q")
-        self.control = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, HIGH_FD)
-        os.close(control)
+        self.control = Control(control, self.codec)
         os.close(beacon)
-        os.set_blocking(self.control, True)
         os.register_at_fork(after_in_child=self.disown)
-        self.input, self.output = open(self.control, "rb", closefd=False), open(self.control, "wb", closefd=False)
         self.clock = time.perf_counter  # ours, even if a task puts another in its place
         self.fence = _thread.allocate_lock()
         self.fence.acquire()
@@ -196,29 +191,17 @@ class Child:
 
     def disown(self) -> None:
         """In a copy that a task forked: should it come back from the task, its next step here ends it."""
-        os.close(self.control)
+        self.control.disown()
         self.page.release()
-
-    def receive(self) -> tuple[Any, bytes]:
-        lengths = self.input.read(8)
-        if len(lengths) < 8:
-            raise ConnectionResetError
-        head_size, payload_size = struct.unpack("<II", lengths)
-        message, payload = self.input.read(head_size), self.input.read(payload_size)
-        if len(message) < head_size or len(payload) < payload_size:
-            raise ConnectionResetError
-        return self.codec.unpack(message), payload
 
     def send(self, name: str, payload: Any = b"", **fields: Any) -> None:
         message = self.codec.pack({name: fields})
         self.page[RUNNING] = 0
-        self.output.write(struct.pack("<II", len(message), len(payload)) + message)
-        self.output.write(payload)
-        self.output.flush()
+        self.control.send(message, payload)
 
     def serve(self) -> None:
         """Loads the function, then runs what comes, until the node is gone."""
-        what = self.receive()[0]["Load"]
+        what = self.control.next()[0]["Load"]
         self.limit, self.memory = what["value_limit"], what["memory"]
         self.shape = Shape(what.get("shape"))
         if self.memory is not None:
@@ -238,7 +221,7 @@ class Child:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
         while True:
-            message, payload = self.receive()
+            message, payload = self.control.next()
             self.run(payload=payload, **message["Run"])
 
     def keys(self, first: int, payload: bytes) -> list[Any]:
@@ -289,7 +272,7 @@ class Child:
                     if self.story > STORY_LIMIT:
                         self.flush(ordinal + 1)
                 ordinal += 1
-            fcntl.fcntl(self.control, fcntl.F_GETFD)  # if a task closed it, end while the beacon names the task
+            fcntl.fcntl(self.control.fd, fcntl.F_GETFD)  # if a task closed it, end while the beacon names the task
             now = clock()
             self.busy += now - started
             self.pace = (self.pace + (now - started) / (until - begin)) / 2
@@ -373,6 +356,7 @@ def main() -> NoReturn:
     control, beacon = map(int, sys.argv[1:])
     del sys.argv[1:]
     child = Child(control, beacon)
+    setattr(sys.modules["__main__"], "_maniple_child", child.control)  # where maniple.kv finds it
     code = 0
     try:
         child.serve()

@@ -1,6 +1,6 @@
 """Values to MessagePack and back: the one place that says what becomes of a Python value.
 
-A node executes the text of this file, with ``shape.py``, ``objects.py`` and ``child.py`` behind it, in an interpreter
+A node executes the text of this file, with that of ``child.py`` and what it needs behind it, in an interpreter
 where nothing needs to be installed: it imports the standard library only. All of MessagePack that is needed is here;
 the library msgpack, where it is installed, does the ordinary cases faster, and both give the same bytes. It knows
 nothing of tasks.

@@ -1,6 +1,6 @@
 """Objects: what all tasks of a job need, mapped by the child that reads it and not copied.
 
-A node executes the text of this file between those of ``shape.py`` and ``child.py``. It does not know who made an
+A node executes the text of this file between those of ``shape.py`` and ``control.py``. It does not know who made an
 object, nor how it came to this machine. An object is a value's pickle of protocol 5 and its buffers, which are most of
 an array, a frame or a table:
 

@@ -8,7 +8,11 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{object::ObjectSpec, shape::ValueShape};
+use crate::{
+    object::ObjectSpec,
+    shape::ValueShape,
+    wire::kv::{Answer, Request},
+};
 
 /// What a node says to a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +26,8 @@ pub enum ToChild {
         /// How many.
         count: u32,
     },
+    /// What became of its [`FromChild::Ask`], and perhaps a payload with it.
+    Answered(Answer),
 }
 
 /// What a child has to load before it can work.
@@ -76,6 +82,8 @@ pub enum FromChild {
         /// Those that raised.
         failures: Vec<Raised>,
     },
+    /// Something about the key-values, and perhaps a payload with it. The child waits for the answer.
+    Ask(Request),
     /// The child begins no task of this ordinal or a later one of its current run: it saw the beacon's `stop`.
     Stopped {
         /// The first one that it does not run.

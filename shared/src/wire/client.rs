@@ -7,7 +7,10 @@ use crate::{
     id::{JobId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     outcome::Failure,
-    wire::worker::Status,
+    wire::{
+        kv::{Answer, Request},
+        worker::Status,
+    },
 };
 
 /// What a client says.
@@ -42,6 +45,13 @@ pub enum FromClient {
         job: JobId,
         /// The signal; SIGKILL spares nothing.
         number: i32,
+    },
+    /// Something about the key-values, and perhaps a payload with it; answered by [`ToClient::Answered`].
+    Ask {
+        /// The client's number for it.
+        ask: u64,
+        /// What.
+        request: Request,
     },
     /// Tell how every worker is, now and each time that it says so; or stop that. Each `true` needs a `false`.
     Watch(bool),
@@ -89,6 +99,13 @@ pub enum ToClient {
         task: TaskIndex,
         /// The process, on the machine that runs it.
         pid: u32,
+    },
+    /// What became of a [`FromClient::Ask`], and perhaps a payload with it.
+    Answered {
+        /// The client's number.
+        ask: u64,
+        /// The answer.
+        answer: Answer,
     },
     /// How a worker is. Only to those who watch.
     Watched(Box<Watched>),

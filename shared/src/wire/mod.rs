@@ -2,7 +2,7 @@
 //!
 //! A message is the head of a [frame](crate::codec); bulk data (keys, values) is the frame's payload, which nobody
 //! between the two ends decodes. `worker`: coordinator and worker; `client`: coordinator and client; `child`: a node
-//! and its Python child. Roles cannot be confused: a worker's session has no words to submit a job with.
+//! and its Python child; `kv`: what is asked for on all three ways. Roles cannot be confused: a worker's session has no words to submit a job with.
 //!
 //! Fields are sent by name, so a later minor version may add some; a new message is a new minor version.
 
@@ -12,6 +12,7 @@ pub use crate::security::Role;
 
 pub mod child;
 pub mod client;
+pub mod kv;
 pub mod worker;
 
 /// The version of the protocol that this build speaks.

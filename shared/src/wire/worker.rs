@@ -9,6 +9,7 @@ use crate::{
     id::{Attempt, BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     outcome::Failure,
+    wire::kv::{Answer, Request},
 };
 
 /// What a coordinator says to a worker.
@@ -32,6 +33,13 @@ pub enum ToWorker {
         job: JobId,
         /// The signal; SIGKILL spares nothing.
         number: i32,
+    },
+    /// What became of a [`FromWorker::Ask`], and perhaps a payload with it.
+    Answered {
+        /// The worker's number.
+        ask: u64,
+        /// The answer.
+        answer: Answer,
     },
     /// A sign of life.
     Heartbeat,
@@ -83,6 +91,13 @@ pub enum FromWorker {
         message: String,
         /// The traceback, if there is one.
         traceback: String,
+    },
+    /// Something about the key-values that a task asks, and perhaps a payload with it.
+    Ask {
+        /// The worker's number for it.
+        ask: u64,
+        /// What.
+        request: Request,
     },
     /// How the machine is, from the monitor.
     Status(Status),

@@ -130,7 +130,10 @@ impl World {
             }
             FromWorker::Report(report) => self.reported(worker, report, &payload),
             FromWorker::Returned { batch, tasks } => self.tell_hub(Event::Returned { worker, batch, tasks }),
-            FromWorker::Unloadable { .. } | FromWorker::Began { .. } | FromWorker::Leaving => {
+            FromWorker::Unloadable { .. }
+            | FromWorker::Began { .. }
+            | FromWorker::Ask { .. }
+            | FromWorker::Leaving => {
                 panic!("{message:?} in a simulation")
             }
             FromWorker::Status(_) | FromWorker::Heartbeat => {}

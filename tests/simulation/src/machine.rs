@@ -106,7 +106,9 @@ impl World {
             ToWorker::Drop(batches) => Event::Dropped(batches),
             ToWorker::Forget(reports) => Event::Acknowledged(reports),
             ToWorker::Heartbeat => return,
-            ToWorker::Signal { .. } | ToWorker::Shutdown => panic!("nobody asks for {message:?}"),
+            ToWorker::Signal { .. } | ToWorker::Answered { .. } | ToWorker::Shutdown => {
+                panic!("nobody asks for {message:?}")
+            }
         };
         self.tell_node(at, event);
     }
@@ -173,7 +175,12 @@ impl World {
             Effect::Stop(process) => self.change(at, process, |child, _, _, _| child.leave()),
             Effect::Kill(process) => self.after(1_000, Due::Ended(at, life, key(process))),
             Effect::ForgetBatch(_) | Effect::Say(_) => {}
-            Effect::Execute(..) | Effect::Withdraw(_) | Effect::Signal(..) | Effect::End => {
+            Effect::Execute(..)
+            | Effect::Withdraw(_)
+            | Effect::Signal(..)
+            | Effect::Ask(..)
+            | Effect::Answer(..)
+            | Effect::End => {
                 panic!("{effect:?} in a simulation")
             }
         }

@@ -104,6 +104,7 @@ async fn understood(frame: Frame, asks: &mpsc::Sender<Ask>) -> Result<ProcessEve
         }
         FromChild::Unloadable { message, traceback } => ProcessEvent::Unloadable { message, traceback },
         FromChild::Stopped { at } => ProcessEvent::Stopped { at },
+        FromChild::Ask(request) => ProcessEvent::Asked(request, frame.payload),
         FromChild::Ran { first, count, busy_us, failures } => {
             let values = frame.payload;
             let (mut stdout, mut stderr) = (String::new(), String::new());

@@ -30,6 +30,10 @@ impl Node {
                 }
             }
             Effect::Send(message) => self.say(message, Bytes::new()),
+            Effect::Ask(ask, request, payload) => self.say(FromWorker::Ask { ask, request }, payload),
+            Effect::Answer(life, answer, payload) => {
+                self.order(Order::Process(life, ProcessOrder::Answer(answer, payload)));
+            }
             Effect::Report(report, payload) => {
                 let payload = if payload.len() < COPIED { Bytes::copy_from_slice(&payload) } else { payload };
                 self.reports.insert(report.id, (report.clone(), payload.clone()));

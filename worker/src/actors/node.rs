@@ -138,6 +138,7 @@ impl Node {
             }
             ToWorker::Drop(batches) => Event::Dropped(batches),
             ToWorker::Forget(reports) => Event::Acknowledged(reports),
+            ToWorker::Answered { ask, answer } => Event::Answered { ask, answer, payload },
             ToWorker::Signal { job, number } => Event::SignalAsked { job, number },
             ToWorker::Heartbeat => return,
             ToWorker::Shutdown => Event::ShutdownAsked { grace: self.config.grace },

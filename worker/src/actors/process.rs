@@ -200,6 +200,12 @@ impl Handler<ProcessOrder> for Process {
                     let _ = words.send((ToChild::Run { first, count }, keys));
                 }
             }
+            ProcessOrder::Answer(answer, payload) => {
+                if let Some(words) = &self.words {
+                    // A child that cannot be told is ending.
+                    let _ = words.send((ToChild::Answered(answer), payload));
+                }
+            }
             ProcessOrder::Stop => self.words = None,
             ProcessOrder::Begun { pid } => {
                 if let Some(attended) = &mut self.attended {

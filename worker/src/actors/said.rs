@@ -10,7 +10,10 @@ use bytes::Bytes;
 use shared::{
     id::JobId,
     job::JobSpec,
-    wire::worker::{Detail, FromWorker, ToWorker},
+    wire::{
+        kv::Answer,
+        worker::{Detail, FromWorker, ToWorker},
+    },
 };
 use tokio::sync::mpsc;
 
@@ -143,6 +146,8 @@ pub enum ProcessOrder {
         /// One MessagePack array of keys.
         keys: Bytes,
     },
+    /// Here is what your task has asked for.
+    Answer(Answer, Bytes),
     /// End when idle.
     Stop,
     /// The keeper says that it exists.

@@ -13,6 +13,7 @@ use shared::{
     job::JobSpec,
     wire::{
         child::Raised,
+        kv::{Answer, Request},
         worker::{Batch, FromWorker, Joined, Report},
     },
 };
@@ -47,6 +48,15 @@ pub enum Event {
     Dropped(Vec<BatchId>),
     /// These reports are durable.
     Acknowledged(Vec<ReportId>),
+    /// What became of an [`Effect::Ask`].
+    Answered {
+        /// Its number.
+        ask: u64,
+        /// The answer.
+        answer: Answer,
+        /// What comes with it.
+        payload: Bytes,
+    },
     /// The job's client wants a signal sent to its commands.
     SignalAsked {
         /// The job.
@@ -107,6 +117,8 @@ pub enum ProcessEvent {
         /// The first that it does not run.
         at: u64,
     },
+    /// A child's task asks the coordinator something, and waits.
+    Asked(Request, Bytes),
     /// It is gone; nothing follows in this life.
     Ended(Ending),
 }
@@ -180,6 +192,10 @@ pub enum Effect {
     Join(Joined),
     /// Say something to the coordinator. Only asked for while connected.
     Send(FromWorker),
+    /// Ask the coordinator what a task asks, under this number. Only asked for while connected.
+    Ask(u64, Request, Bytes),
+    /// Give a child the answer that its task waits for.
+    Answer(Life, Answer, Bytes),
     /// Keep this report, and send it if connected.
     Report(Report, Bytes),
     /// The report is durable: let it go.

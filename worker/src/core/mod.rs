@@ -25,6 +25,7 @@ use shared::{
 };
 
 mod ahead;
+mod asks;
 mod closing;
 pub mod command;
 mod death;
@@ -48,6 +49,7 @@ mod tests;
 
 pub use event::{Effect, Effects, Event, Life, ProcessEvent};
 
+use asks::Asks;
 use closing::Closing;
 use lease::Leases;
 use outcome::Gathered;
@@ -72,6 +74,7 @@ pub struct Settings {
 pub struct Core {
     settings: Settings,
     connected: bool,
+    asks: Asks,
     /// Since when there is no coordinator.
     lost_at: Option<Instant>,
     jobs: BTreeMap<JobId, Job>,
@@ -108,6 +111,7 @@ impl Core {
         Core {
             settings,
             connected: false,
+            asks: Asks::default(),
             lost_at: None,
             jobs: BTreeMap::new(),
             leases: Leases::default(),
@@ -129,6 +133,7 @@ impl Core {
             Event::Disconnected => {
                 self.connected = false;
                 self.lost_at.get_or_insert(now);
+                self.drop_asks(out);
             }
             Event::JobDescribed(spec) => self.job_described(spec),
             Event::JobEnded(job) => self.job_ended(job, now, out),
@@ -139,6 +144,7 @@ impl Core {
                 let known = reports.into_iter().filter(|id| self.leases.reports.remove(id).is_some());
                 out.extend(known.map(Effect::Discard));
             }
+            Event::Answered { ask, answer, payload } => self.answered(ask, answer, payload, out),
             Event::SignalAsked { job, number } => self.signal_asked(job, number, out),
             Event::ShutdownAsked { grace } => self.shutdown_asked(grace, now, out),
             Event::PoolStarted => self.pool_up = true,
@@ -166,6 +172,7 @@ impl Core {
             }
             ProcessEvent::Ran(ran) => self.ran(index, ran, out),
             ProcessEvent::Stopped { at } => self.stopped(index, at, out),
+            ProcessEvent::Asked(request, payload) => self.asked(life, request, payload, out),
             ProcessEvent::Ended(ending) => self.ended(index, life, ending, now, out),
         }
     }

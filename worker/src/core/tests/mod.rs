@@ -1,6 +1,7 @@
 //! Scripts of events under a virtual clock. What is to be done is compared as lines of text, see `show`.
 
 mod ahead;
+mod asks;
 mod commands;
 mod deaths;
 mod jobs;

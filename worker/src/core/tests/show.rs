@@ -22,6 +22,8 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Send(FromWorker::Unloadable { message, .. }) => format!("unloadable: {message}"),
         Effect::Send(FromWorker::Began { task, pid, .. }) => format!("began {task}: {pid}"),
+        Effect::Ask(ask, request, _) => format!("ask {ask}: {request:?}"),
+        Effect::Answer(life, answer, _) => format!("answer {}: {answer:?}", life.slot),
         Effect::Send(other) => format!("{other:?}").to_lowercase(),
         Effect::Report(report, bytes) => {
             let failures = report.failures.iter().map(|(task, failure)| {

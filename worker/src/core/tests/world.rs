@@ -159,7 +159,8 @@ impl World {
                 self.process(life).doomed = true;
             }
             Effect::End => self.ended = true,
-            Effect::Signal(life, _) => panic!("nobody attends to {life:?}"),
+            Effect::Signal(life, _) | Effect::Answer(life, ..) => panic!("nobody attends to {life:?}"),
+            Effect::Ask(..) => panic!("nobody asks"),
             Effect::Send(_) | Effect::Discard(_) | Effect::ForgetBatch(_) | Effect::Say(_) => {}
         }
     }
