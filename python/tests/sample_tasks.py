@@ -53,6 +53,20 @@ def wait(fifo: str) -> str:
         return file.read()
 
 
+def incr_of(key: str) -> int:
+    from maniple import kv
+
+    return kv.incr(key)
+
+
+def incr_with_alarm(key: str) -> int:
+    def raises(*_: Any) -> NoReturn:
+        raise TimeoutError("alarm")
+
+    signal.signal(signal.SIGALRM, raises)
+    return incr_of(key)
+
+
 class Lock:
     """An object that no pickle takes."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._client.job import Progress as Progress
     from ._executor import Executor as Executor
+    from ._kv import kv as kv
     from ._map import map as map
     from ._monitor import ProcessMonitor as ProcessMonitor
     from ._pool import Pool as Pool
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 HOMES = {
     "_client.job": ["Progress"],
     "_executor": ["Executor"],
+    "_kv": ["kv"],
     "_map": ["map"],
     "_monitor": ["ProcessMonitor"],
     "_pool": ["Pool"],

@@ -15,9 +15,12 @@ import sys
 import sysconfig
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import EngineError
+from .ask import HANDOVER_LIMIT, bequeath, leave_to_others
 from .wire import LOCAL_LIMIT, Connection
 
 END_LIMIT = 30.0
@@ -86,34 +89,87 @@ class Engine:
 class Engines:
     """The engines that are running, by the number of processes that each was asked for: one, unless jobs overlap.
 
-    None is ended with the lock held: its thread may be about to take another one.
+    None is ended with the lock held: its thread may be about to take another one. One of them has the key-values
+    (`asking`); before it ends the next one takes them over.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[int | None, Engine] = {}
         self._users: Counter[Connection] = Counter()
+        self._change = threading.Condition(self._lock)
+        self._home: Connection | None = None  # who has the key-values
+        self._moving = False  # they are on their way to another
+        self._askers: Counter[Connection] = Counter()
 
     def take(self, processes: int | None) -> Connection:
         """A connection to an engine with so many processes; `None` takes any, and starts one process a core.
 
         Engines of another size are ended, unless somebody uses them.
         """
-        with self._lock:
-            unfit = {
-                size: engine
-                for size, engine in self._running.items()
-                if engine.connection.is_lost or (processes not in (None, size) and not self._users[engine.connection])
-            }
-            for size in unfit:
-                del self._running[size]
-            fit = next(iter(self._running.values()), None) if processes is None else self._running.get(processes)
-            if fit is None:
-                fit = self._running[processes] = Engine(processes)
-            self._users[fit.connection] += 1
+        heir: Connection | None = None
+        try:
+            with self._lock:
+                unfit = self._unfit(processes)
+                for size in unfit:
+                    del self._running[size]
+                fit = next(iter(self._running.values()), None) if processes is None else self._running.get(processes)
+                is_new = fit is None
+                if fit is None:
+                    fit = self._running[processes] = Engine(processes)
+                self._users[fit.connection] += 1
+                home = self._home
+                goes = home is None or home.is_lost or any(engine.connection is home for engine in unfit.values())
+                if goes and not self._moving:
+                    self._moving, heir = True, fit.connection
+                elif is_new:
+                    leave_to_others(fit.connection)
+            if heir is not None:
+                bequeath(home, heir)
+        finally:
+            if heir is not None:
+                with self._change:
+                    self._home, self._moving = heir, False
+                    self._change.notify_all()
         for engine in unfit.values():
+            self._await_askers(engine.connection)
             engine.end()
         return fit.connection
+
+    def _unfit(self, processes: int | None) -> dict[int | None, Engine]:
+        def is_idle(connection: Connection) -> bool:
+            # Its own thread could not hear what it says at its end.
+            return not self._users[connection] and not connection.is_listening
+
+        return {
+            size: engine
+            for size, engine in self._running.items()
+            if engine.connection.is_lost or (processes not in (None, size) and is_idle(engine.connection))
+        }
+
+    def _await_askers(self, connection: Connection) -> None:
+        with self._change:
+            self._change.wait_for(lambda: not self._askers[connection], HANDOVER_LIMIT)
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """A connection to the engine that has the key-values. It may be replaced, but ends after that."""
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: not self._moving)
+                home = self._home
+                if home is not None and not home.is_lost:
+                    self._askers[home] += 1
+                    break
+            self.release(self.take(None))
+        try:
+            yield home
+        finally:
+            with self._change:
+                self._askers[home] -= 1
+                if not self._askers[home]:
+                    del self._askers[home]
+                self._change.notify_all()
 
     def release(self, connection: Connection) -> None:
         """One user less."""

@@ -184,7 +184,7 @@ class Connection:
         if name in ("Note", "Watched"):
             numbers = list(self._jobs)
         elif isinstance(fields, dict):
-            numbers = [fields.get("job", 0)]
+            numbers = [fields.get("job") or fields.get("ask", 0)]
         else:
             numbers = [fields]
         for number in numbers:
