@@ -1,4 +1,4 @@
-"""The examples of `docs/python.md` print what they say: after each, its lines `# ...` are the output."""
+"""The examples of the pages print what they say: after each, its lines `# ...` are the output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from encoder import Encoder
 from suites import told
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = DOCS / "python.md"
 ROWS: dict[Any, Any] = {
     (20240102, "000001"): [10.0, 100, None],
     (20240102, "600000"): [40.0, 400, 0.5],
@@ -23,8 +22,9 @@ ROWS: dict[Any, Any] = {
 }
 
 
+@pytest.mark.parametrize(("page", "least"), [("python.md", 10), ("from-process-pool-managers.md", 2)])
 def test_the_examples_print_what_they_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"columns": ["close", "volume", "mom20"], "key_columns": ["date", "code"]}
@@ -32,8 +32,8 @@ def test_the_examples_print_what_they_say(
         file.rows(ROWS)
         file.failures({(20240105, "000666"): {}})
         file.close(failed=1)
-    examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(examples) >= 10
+    examples = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    assert len(examples) >= least
     scope: dict[str, Any] = {"__name__": "__main__"}
     for example in examples:
         exec(example, scope)
