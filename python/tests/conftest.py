@@ -25,7 +25,10 @@ DAYS, CODES = [20240102, 20240103, 20240104], ["000001", "000002", "600000"]
 NAMES = ["a", "b", "c", "d"]
 GRID: dict[Any, Any] = {(day, code): [day + 0.5, len(code) + day, code, None] for day in DAYS for code in CODES}
 
-SUITES = {"test_suites.py": "CPython's own tests of executors and pools"}
+SUITES = {
+    "test_suites.py": "CPython's own tests of executors and pools",
+    "test_joblib_suite.py": "joblib's own tests of its backends",
+}
 """Files that run tests of other packages, and whose tests these are."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_joblib_suite
 import test_suites
 from encoder import Encoder
 from suites import told
@@ -43,4 +44,5 @@ def test_the_examples_print_what_they_say(
 
 def test_the_page_of_suites_lists_what_cannot_pass() -> None:
     page = (DOCS / "python-suites.md").read_text()
-    assert told(test_suites.CANNOT) in page
+    for suite in (test_suites, test_joblib_suite):
+        assert told(suite.CANNOT) in page

@@ -60,10 +60,26 @@ HOMES = {
 """Which module has which public names."""
 _HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]
+__all__ = ["__version__", "register_joblib", *_HOME_OF]
+
+
+def register_joblib() -> None:
+    """Let joblib know the backend ``maniple``; see :class:`maniple.joblib.ManipleBackend`.
+
+    Examples
+    --------
+    >>> import joblib, maniple
+    >>> maniple.register_joblib()
+    >>> with joblib.parallel_config(backend="maniple", n_jobs=2):
+    ...     print(joblib.Parallel()(joblib.delayed(pow)(n, 2) for n in range(4)))
+    [0, 1, 4, 9]
+    """
+    import_module(".joblib", __name__).register()
 
 
 def __getattr__(name: str) -> Any:
+    if name == "joblib":
+        return import_module(".joblib", __name__)
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
