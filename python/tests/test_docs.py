@@ -12,6 +12,8 @@ import test_suites
 from encoder import Encoder
 from suites import told
 
+from maniple._processes import _ENGINES
+
 DOCS = Path(__file__).parents[2] / "docs"
 ROWS: dict[Any, Any] = {
     (20240102, "000001"): [10.0, 100, None],
@@ -40,6 +42,7 @@ def test_the_examples_print_what_they_say(
         exec(example, scope)
         said = "".join(f"{line[2:]}\n" for line in example.splitlines() if line.startswith("# "))
         assert capsys.readouterr().out == said
+    _ENGINES.end()  # of the commands: other tests count who is there
 
 
 def test_the_page_of_suites_lists_what_cannot_pass() -> None:
