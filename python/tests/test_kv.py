@@ -29,8 +29,7 @@ def empty() -> Iterator[None]:
 
 
 def mapped(function: Callable[[Any], Any], *tasks: Any) -> list[Any]:
-    results = maniple.map(function, tasks)
-    assert results is not None
+    results: list[Any] = maniple.map(function, tasks)
     return results
 
 
