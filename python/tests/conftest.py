@@ -32,6 +32,16 @@ SUITES = {
 """Files that run tests of other packages, and whose tests these are."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_idle() -> Iterator[None]:
+    """An idle executor keeps its engine, and with it the key-values; the next file begins without."""
+    yield
+    joblib = sys.modules.get("maniple.joblib")
+    if joblib is not None and joblib.IDLE._kept is not None:
+        joblib.IDLE._kept[1].shutdown()
+        joblib.IDLE._kept = None
+
+
 @pytest.fixture(params=["msgpack", "plain"])
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """Starts a child with a function loaded; once with the library msgpack, once as if there were none."""

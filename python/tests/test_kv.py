@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,12 +23,6 @@ from maniple._client.engine import ENGINES
 
 @pytest.fixture(autouse=True)
 def empty() -> Iterator[None]:
-    joblib = sys.modules.get("maniple.joblib")
-    if (
-        joblib is not None and joblib.IDLE._kept is not None
-    ):  # an idle executor keeps its engine, and the key-values there
-        joblib.IDLE._kept[1].shutdown()
-        joblib.IDLE._kept = None
     yield
     for key in kv.items():
         kv.delete(key)

@@ -166,7 +166,6 @@ impl Node {
             (None, Alarm::KeeperLost) => {
                 tracing::error!("the keeper died, and with it all processes; the node ends");
                 supervision::set_exit_code(supervision::INTERNAL_ERROR);
-                self.on(Event::PoolLost, ctx);
                 self.on(Event::ShutdownAsked { grace: Duration::ZERO }, ctx);
             }
         }
@@ -241,6 +240,8 @@ impl Handler<Kept> for Node {
             KeeperEvent::Signal(signal) => self.alarmed(Alarm::Signal(signal as i32), ctx),
             KeeperEvent::Lost => {
                 end_strays(self.worker);
+                // Nobody will tell how the processes ended, so that is not waited for.
+                self.on(Event::PoolLost, ctx);
                 self.alarmed(Alarm::KeeperLost, ctx);
             }
             event @ (KeeperEvent::Spawned { .. }
