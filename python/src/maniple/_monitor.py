@@ -83,21 +83,18 @@ class Ear:
     """One connection over which the workers are watched."""
 
     def __init__(self, monitor: ProcessMonitor, connection: Connection) -> None:
-        self.monitor, self.connection, self.number = weakref.ref(monitor), connection, secrets.randbits(64)
+        self.monitor, self.connection, self.number = monitor, connection, secrets.randbits(64)
         self.has_heard = False
 
     def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """What the coordinator says."""
-        monitor = self.monitor()
-        if name == "Watched" and monitor is not None:
+        if name == "Watched":
             self.has_heard = True
-            monitor._heard(self, fields)
+            self.monitor._heard(self, fields)
 
     def lost(self, why: str) -> None:
         """The connection is gone."""
-        monitor = self.monitor()
-        if monitor is not None:
-            monitor._lost(self)
+        self.monitor._lost(self)
 
 
 class ProcessMonitor:
