@@ -14,10 +14,11 @@ import cloudpickle
 import numpy as np
 import pytest
 from conftest import Start
-from harness import gone
+from harness import gone, until
 
 import maniple
 from maniple import kv
+from maniple._client.ask import ask
 from maniple._client.engine import ENGINES
 
 
@@ -179,6 +180,18 @@ def test_an_engine_that_takes_anothers_place_takes_over() -> None:
     pids = ENGINES.pids()
     assert maniple.map(lambda _: kv.get("kept"), [0], processes=3) == [[1]]
     assert ENGINES.pids() != pids and kv.get("kept") == [1]
+
+
+def test_who_asks_an_engine_that_is_replaced_is_answered() -> None:
+    assert maniple.map(abs, [-1], processes=2) == [1]
+    kv.set("kept", 1)
+    with ENGINES.asking() as old:
+        thread = threading.Thread(target=maniple.map, args=[abs, [-2]], kwargs={"processes": 3})
+        thread.start()
+        until(lambda: ENGINES._home is not old)
+        assert ask(old, {"Get": "kept"})[0] == "Elsewhere"
+    thread.join()
+    assert old.is_lost and kv.get("kept") == 1
 
 
 def test_tasks_of_another_engine_are_told() -> None:
