@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._client.cluster import Cluster as Cluster
+    from ._client.cluster import connect as connect
     from ._client.job import Progress as Progress
     from ._executor import Executor as Executor
     from ._kv import kv as kv
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 HOMES = {
+    "_client.cluster": ["Cluster", "connect"],
     "_client.job": ["Progress"],
     "_executor": ["Executor"],
     "_kv": ["kv"],

@@ -23,23 +23,24 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import Executor as Base
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cloudpickle
 
 from . import _call
-from ._client.engine import ENGINES
+from ._client.engine import ENGINES, Away
 from ._client.function import describe, takers
 from ._client.spec import job_spec, limits
 from ._client.wire import LOCAL_LIMIT
-from ._flight import Flight, Item, RemoteTraceback, Several, again, chunked, pickled
+from ._flight import Flight, Item, RemoteTraceback, Room, Several, again, chunked, pickled
 from .codec import Codec, Undecodable
 from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
 
+if TYPE_CHECKING:
+    from ._client.cluster import Cluster
+
 T = TypeVar("T")
 
-ROUND = 0.05
-"""Seconds of work that are in flight, so that a process never waits for the next call."""
 GATHERED = 256
 """Calls that are sent on even so."""
 MOST = 4096
@@ -71,6 +72,8 @@ class Executor(Base):
         Seconds that one call may take.
     memory
         Bytes that the process of a call may take.
+    engine
+        The cluster that makes the calls, if it is not the one that was connected to last.
 
     Examples
     --------
@@ -91,6 +94,7 @@ class Executor(Base):
         retries: int = 3,
         timeout: float | None = None,
         memory: int | None = None,
+        engine: Cluster | None = None,
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
@@ -100,7 +104,7 @@ class Executor(Base):
             raise TypeError("max_tasks_per_child must be an integer")
         if max_tasks_per_child is not None and not 0 < max_tasks_per_child < 1 << 32:
             raise ValueError("max_tasks_per_child must be >= 1")
-        self._processes = max_workers
+        self._processes, self._engine = max_workers, engine or ENGINES.default()
         self.workers = max_workers or os.cpu_count() or 1
         """How many calls run at a time."""
         begin = None if initializer is None else pickled((initializer, initargs))
@@ -118,8 +122,9 @@ class Executor(Base):
         self._closed = False
         self._deaths = 0
         self._pid = os.getpid()
-        self._window = self._least = 2 * self.workers
-        self._mark, self._since = 0, time.monotonic()
+        # A cluster has as many processes as it has, so what may run there is all that is sent.
+        is_exact = self._engine is not None and max_workers is not None
+        self._room = Room(self.workers, self.workers) if is_exact else Room(2 * self.workers, MOST)
 
     def __del__(self) -> None:
         """Forgotten without a shutdown, and nothing is left to do."""
@@ -153,7 +158,7 @@ class Executor(Base):
                 self._queue.append(Item(future, name, work))
                 _BUSY.add(self)
                 # While every process has enough to do, calls gather: what comes back sends them on together.
-                is_due = self._in_flight() < self._least or len(self._queue) >= GATHERED
+                is_due = self._in_flight() < self._room.least or len(self._queue) >= GATHERED
         if trouble is not None:
             future.set_running_or_notify_cancel()
             future.set_exception(trouble)
@@ -246,9 +251,11 @@ class Executor(Base):
         """Send what there is room for; end the job when there will be nothing more."""
         while True:
             with self._lock:
-                if self._queue and self._broken is None and self._window > self._in_flight():
+                if self._queue and self._broken is None and self._room.size > self._in_flight():
                     try:
                         self._send()
+                    except Away:
+                        return
                     except ManipleError as error:
                         self._broken = str(error)
                 elif self._closed and not self._queue and self._flight is not None:
@@ -258,7 +265,7 @@ class Executor(Base):
                 if broken:
                     self._queue.clear()
                     self._idle.notify_all()
-                more = bool(self._queue) and self._window > self._in_flight()
+                more = bool(self._queue) and self._room.size > self._in_flight()
             for item in broken:
                 if item.future.set_running_or_notify_cancel():
                     item.future.set_exception(BrokenExecutor(self._broken))
@@ -271,10 +278,10 @@ class Executor(Base):
             flight.end()
             flight = None
         if flight is None:
-            flight = Flight(self, ENGINES.take(self._processes), self._spec)
+            flight = Flight(self, ENGINES.take(self._processes, self._engine, self._pump), self._spec)
             self._flights.add(flight)
             self._flight = flight
-        room, size = self._window - self._in_flight(), 0
+        room, size = self._room.size - self._in_flight(), 0
         items: list[Item] = []
         keys: list[bytes] = []
         while self._queue and len(items) < room and size < 1 << 20:
@@ -291,23 +298,20 @@ class Executor(Base):
     def _landed(self, flight: Flight, answers: list[tuple[int, Any]]) -> None:
         with self._lock:
             landed = [(flight.items.pop(task, None), answer) for task, answer in answers]
-            self._pace(len(landed))
+            self._room.landed(len(landed))
             self._deaths = 0
         for item, answer in landed:
             if item is not None:
                 self._tell(item.future, answer)
         self._settle()
 
-    def _pace(self, landed: int) -> None:
-        """Calls that are in flight last for some time, however short they are."""
-        self._mark += landed
-        took = time.monotonic() - self._since
-        if took >= ROUND:
-            self._window = min(MOST, max(self._least, int(2 * self._mark * ROUND / took) + 1))
-            self._mark, self._since = 0, time.monotonic()
-        elif self._mark >= self._window:
-            self._window = min(MOST, 2 * self._window)
-            self._mark, self._since = 0, time.monotonic()
+    def _widened(self, slots: int) -> None:
+        """A cluster has so many processes now."""
+        with self._lock:
+            if self._processes is None and slots:
+                self.workers = slots
+                self._room.widen(2 * slots)
+        self._pump()
 
     def _tell(self, future: Future[Any], answer: Any) -> None:
         if isinstance(answer, Undecodable):
@@ -353,7 +357,7 @@ class Executor(Base):
     def _lost(self, flight: Flight, why: str) -> None:
         """The engine died; what was in flight is sent to the next one."""
         with self._lock:
-            self._deaths += 1
+            self._deaths += not flight.connection.is_remote
             if self._deaths > 5 and self._broken is None:
                 self._broken = str(EngineError(f"the engine died {self._deaths} times ({why})"))
         self._gone(flight, [again(item) for item in flight.items.values()])

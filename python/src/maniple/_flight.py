@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import secrets
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -22,6 +23,8 @@ from ._client.wire import Connection
 if TYPE_CHECKING:
     from ._executor import Executor
 
+ROUND = 0.05
+"""Seconds of work that are in flight, so that a process never waits for the next call."""
 JOB_CALLS, JOB_BYTES = 50_000, 256 << 20
 """How large a job may grow: the engine keeps its calls until it ends."""
 
@@ -36,6 +39,31 @@ class RemoteTraceback(Exception):
     def __str__(self) -> str:
         """The traceback."""
         return f'\n"""\n{self.tb}"""'
+
+
+class Room:
+    """How many calls may be in flight: as many as last for some time, however short they are."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.size = self.least = least
+        self._most, self._mark, self._since = most, 0, time.monotonic()
+
+    def landed(self, calls: int) -> None:
+        """So many have come back."""
+        self._mark += calls
+        took = time.monotonic() - self._since
+        if took >= ROUND:
+            self.size = min(self._most, max(self.least, int(2 * self._mark * ROUND / took) + 1))
+        elif self._mark >= self.size:
+            self.size = min(self._most, 2 * self.size)
+        else:
+            return
+        self._mark, self._since = 0, time.monotonic()
+
+    def widen(self, least: int) -> None:
+        """There is room for so many in any case."""
+        self.least = least
+        self.size = max(self.size, least)
 
 
 class Item:
@@ -55,8 +83,9 @@ class Flight:
         self.number = secrets.randbits(64)
         self.items: dict[int, Item] = {}
         self.calls = self.bytes = 0
+        submit = spec.submit(self.number, elsewhere=connection.is_remote)
         connection.follow(self.number, self)
-        connection.say(spec.submit(self.number))
+        connection.say(submit)
 
     def send(self, items: list[Item], keys: list[bytes]) -> None:
         """More calls."""
@@ -90,6 +119,8 @@ class Flight:
             executor._landed(self, results_of(executor._codec, fields, payload))
         elif name == "Failed":
             executor._crashed(self, fields["task"], fields["failure"])
+        elif name == "Progress" and self.connection.is_remote:
+            executor._widened(fields["slots"])
         elif name == "Finished":
             self.connection.leave(self.number)
             executor._finished(self, fields["stopped"])

@@ -19,6 +19,7 @@ from .codec import Codec, Undecodable, head
 from .errors import Failure, FunctionError, JobFailed, TableError, TaskFailed
 
 if TYPE_CHECKING:
+    from ._client.cluster import Cluster
     from .checkpoint import Rows
 
 OnError = Literal["raise", "skip", "nan"]
@@ -58,6 +59,7 @@ def map(
     buffersize: int | None = None,
     collect: bool = True,
     progress: bool | Shown | None = None,
+    engine: Cluster | None = None,
 ) -> Any:
     """Call a function with each of many tasks, on all cores, and return the values in the order of the tasks.
 
@@ -123,6 +125,8 @@ def map(
     progress
         True shows a line on standard error, None does so if that is a terminal; a function is called with a
         :class:`Progress` several times a second.
+    engine
+        The cluster that runs the tasks, if it is not the one that was connected to last; see :func:`maniple.connect`.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def map(
         kept_in = checkpoint_spec(checkpoint, existing, names, key_names, shape, compress=compress, flush=flush)
     function = describe(func, shared=checked(func, shared), initializer=initializer, initargs=initargs)
     spec = job_spec(function, limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
-    plan = planned(spec, processes, shown(progress))
+    plan = planned(spec, processes, shown(progress), engine, collect=collect)
     if output == "iterator":
         return one_by_one(plan, tasks, checkpoint, buffersize, on_error)
     if not collect:
@@ -237,10 +241,14 @@ def from_checkpoint(
     jobs = Windows(plan, tasks, Pace(least(plan), KEPT_AHEAD) if most is None else Pace(most, most))
     for job in jobs:
         since = time.monotonic()
-        with Checkpoint(checkpoint) as kept:
-            found, keys = values_in(kept, job), list(job.keys)
-            jobs.weight = weight(checkpoint, len(kept))
-        jobs.reading = time.monotonic() - since
+        keys = list(job.keys)
+        if job.were_sent:
+            found = decodable(job.values)
+        else:
+            with Checkpoint(checkpoint) as kept:
+                found = values_in(kept, job)
+                jobs.weight = weight(checkpoint, len(kept))
+            jobs.reading = time.monotonic() - since
         for at in job.asked:
             yield found[at] if at in found else Failed(keys[at], job.failures[at])
 
@@ -273,9 +281,17 @@ def checked(func: Callable[..., Any], shared: dict[str, Any] | None) -> dict[str
     return shared
 
 
-def run(spec: JobSpec, tasks: Iterable[Any], processes: int | None, show: Shown | None) -> Outcomes:
-    """Run a job to its end; `processes` and `show` as in ``map``."""
-    return finished(planned(spec, processes, show), tasks)
+def run(
+    spec: JobSpec,
+    tasks: Iterable[Any],
+    processes: int | None,
+    show: Shown | None,
+    engine: Cluster | None = None,
+    *,
+    collect: bool = True,
+) -> Outcomes:
+    """Run a job to its end; `processes`, `show`, `engine` and `collect` as in ``map``."""
+    return finished(planned(spec, processes, show, engine, collect=collect), tasks)
 
 
 def finished(plan: Plan, tasks: Iterable[Any]) -> Outcomes:
@@ -284,11 +300,13 @@ def finished(plan: Plan, tasks: Iterable[Any]) -> Outcomes:
         return Job(plan, tasks).run()
 
 
-def planned(spec: JobSpec, processes: int | None, show: Shown | None) -> Plan:
-    """The plan of a job; `processes` and `show` as in ``map``."""
+def planned(
+    spec: JobSpec, processes: int | None, show: Shown | None, engine: Cluster | None = None, *, collect: bool = True
+) -> Plan:
+    """The plan of a job; `processes`, `show`, `engine` and `collect` as in ``map``."""
     if processes is not None:
         processes = whole("processes", processes, "at least 1, or None for one per core", 1, (1 << 16) - 1)
-    return Plan(spec, processes, show)
+    return Plan(spec, processes, show, engine, collect)
 
 
 def shown(progress: bool | Shown | None) -> Shown | None:
@@ -300,7 +318,7 @@ def shown(progress: bool | Shown | None) -> Shown | None:
 
 def collected(job: Outcomes, checkpoint: str | os.PathLike[str] | None) -> dict[int, Any]:
     """The value of each task that has one, by its position among the distinct tasks."""
-    if checkpoint is None:
+    if checkpoint is None or job.were_sent:
         return decodable(job.values)
     from .checkpoint import Checkpoint
 

@@ -11,10 +11,13 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import wait as wait_for
 from multiprocessing import TimeoutError as PoolTimeoutError
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._executor import Executor
 from ._flight import Several, chunked
+
+if TYPE_CHECKING:
+    from ._client.cluster import Cluster
 
 T = TypeVar("T")
 Call = Callable[[Any], Any]
@@ -139,6 +142,8 @@ class Pool:
         Called once in each process, before its first task.
     maxtasksperchild
         How many chunks of tasks a process takes; then another takes its place. None: any number.
+    engine
+        The cluster that runs the tasks, if it is not the one that was connected to last.
 
     Examples
     --------
@@ -154,6 +159,8 @@ class Pool:
         initializer: Callable[..., Any] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
+        *,
+        engine: Cluster | None = None,
     ) -> None:
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
@@ -164,6 +171,7 @@ class Pool:
             initializer=initializer,
             initargs=tuple(initargs),
             max_tasks_per_child=maxtasksperchild,
+            engine=engine,
         )
         self._closed = False
 

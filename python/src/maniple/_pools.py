@@ -20,6 +20,8 @@ from .errors import JobFailed, TableError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ._client.cluster import Cluster
+
 Output = Literal["numpy", "list", "pandas", "polars", "arrow"]
 KEYS = ["date", "code"]
 
@@ -114,6 +116,7 @@ def run_pools(
     timeout: float | None = None,
     retries: int = 3,
     progress: bool | Shown | None = None,
+    engine: Cluster | None = None,
 ) -> Any:
     """Compute ``func(date, code)`` for many pairs on all cores, with the parameters of rust_pyfunc's ``run_pools``.
 
@@ -146,7 +149,7 @@ def run_pools(
         gives them a row of NaN.
     columns
         Names of what ``func`` returns, for frames and for readers of the checkpoint.
-    timeout, retries, progress
+    timeout, retries, progress, engine
         As in :func:`maniple.map`.
 
     Returns
@@ -180,6 +183,7 @@ def run_pools(
         columns=list(columns),
         output=output,
         on_error=on_error,
+        engine=engine,
     )
 
 
@@ -203,6 +207,7 @@ def run_pools_queue(
     output: Output = "numpy",
     on_error: OnError = "raise",
     progress: bool | Shown | None = None,
+    engine: Cluster | None = None,
 ) -> Any:
     """Like :func:`run_pools` with resume, by the parameters of rust_pyfunc's ``run_pools_queue``.
 
@@ -221,7 +226,7 @@ def run_pools_queue(
         is returned, and what is done is on the disk within a second.
     debug_monitor, debug_log, progress_log, dynamic_njobs
         Only False.
-    output, on_error, progress
+    output, on_error, progress, engine
         As in :func:`run_pools`.
 
     Returns
@@ -247,6 +252,7 @@ def run_pools_queue(
         shown(progress),
         output=None if return_results is False else output,
         on_error=on_error,
+        engine=engine,
     )
 
 
@@ -260,6 +266,7 @@ def _rows(
     columns: Sequence[str] = (),
     output: Output | None,
     on_error: OnError,
+    engine: Cluster | None,
 ) -> Any:
     """What both calls do; without an output the rows stay in the file."""
     if output is not None:
@@ -276,7 +283,7 @@ def _rows(
             progress_callback(now.finished, now.total, now.total - now.finished, now.elapsed)
 
     try:
-        job = run(spec, (list(item) for item in args), processes, hear)
+        job = run(spec, (list(item) for item in args), processes, hear, engine, collect=output is not None)
     finally:
         if monitor is not None:
             MONITORS.release(monitor)

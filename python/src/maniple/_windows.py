@@ -63,7 +63,7 @@ class Windows:
         while True:
             drawn = itertools.chain(first, itertools.islice(self._tasks, self._pace.size - 1))
             since = time.monotonic()
-            outcomes = Job(Plan(spec, self._plan.processes, self._plan.show and self._hear), drawn).run()
+            outcomes = Job(replace(self._plan, spec=spec, show=self._plan.show and self._hear), drawn).run()
             took = time.monotonic() - since
             yield outcomes
             self._pace.took(took, self.reading, self.weight)

@@ -14,7 +14,10 @@ class ManipleError(RuntimeError):
 
 
 class EngineError(ManipleError):
-    """There is no engine: the program `maniple` is missing, does not start, or died more often than it is restarted."""
+    """There is no engine: the program `maniple` is missing, does not start, or died more often than it is restarted.
+
+    Or there is no way to a cluster: its access file is of no use, or its coordinator does not answer.
+    """
 
 
 class FunctionError(ManipleError):

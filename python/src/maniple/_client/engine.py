@@ -1,7 +1,7 @@
 """The engine of this process: `maniple engine`, started on first use, used by every later call, ended with us.
 
 It hears of our end by the end of a socket, whatever ends us. A process that was forked from us has none of its own
-until it needs one.
+until it needs one. Who is connected to a cluster uses that instead.
 """
 
 from __future__ import annotations
@@ -15,16 +15,24 @@ import sys
 import sysconfig
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import EngineError
 from .ask import HANDOVER_LIMIT, bequeath, leave_to_others
-from .wire import LOCAL_LIMIT, Connection
+from .wire import ERRORS, LOCAL_LIMIT, Connection
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
 
 END_LIMIT = 30.0
 """Seconds that an engine may take to end what it runs, and itself."""
+
+
+class Away(Exception):
+    """There is no connection to the cluster just now, and it is being made again."""
 
 
 def binary() -> str:
@@ -64,12 +72,14 @@ class Engine:
                 except OSError as error:
                     raise EngineError(f"{command[0]} cannot be started: {error}") from error
             self._process, self.connection = process, Connection(ours, LOCAL_LIMIT)
-        except BaseException:  # an interrupt, too
+        except BaseException as error:  # an interrupt, too
             ours.close()  # one that runs and is not known yet hears of it
             if process is not None:
                 process.kill()
                 process.wait()
-            raise
+            if not isinstance(error, ERRORS):
+                raise
+            raise EngineError(f"the engine does not answer ({error}); see what it wrote to standard error") from error
 
     @property
     def pid(self) -> int:
@@ -194,9 +204,64 @@ class Engines:
         """In a process that was forked: the engines are the parent's."""
         for engine in self._running.values():
             engine.connection.disown()
-        self.__init__()  # type: ignore[misc]
+        Engines.__init__(self)
 
 
-ENGINES = Engines()
+class Places(Engines):
+    """Where jobs can run: an engine of this process, or a cluster that it is connected to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clusters: list[Cluster] = []
+        """Those that this process is connected to; the last one is used by whoever names none."""
+
+    def default(self) -> Cluster | None:
+        """The cluster that is used by whoever names none: what was connected to last, or $MANIPLE_ACCESS_FILE."""
+        named = os.environ.get("MANIPLE_ACCESS_FILE")
+        if not self.clusters and named:
+            from .cluster import connect
+
+            return connect(named)
+        return self.clusters[-1] if self.clusters else None
+
+    def take(
+        self, processes: int | None, cluster: Cluster | None = None, later: Callable[[], None] | None = None
+    ) -> Connection:
+        """A connection to a cluster, or to an engine if there is none; see `Engines.take`.
+
+        A cluster that is away is waited for; with `later` that is called when it is back, and `Away` raised.
+        """
+        cluster = cluster or self.default()
+        return super().take(processes) if cluster is None else cluster.take(later)
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """A connection to the cluster, or to the engine that has the key-values."""
+        cluster = self.default()
+        if cluster is not None:
+            yield cluster.take()
+        else:
+            with super().asking() as connection:
+                yield connection
+
+    def release(self, connection: Connection) -> None:
+        """One user less; a cluster stays connected."""
+        if not connection.is_remote:
+            super().release(connection)
+
+    def end(self) -> None:
+        """End them, and leave the clusters."""
+        for cluster in list(self.clusters):
+            cluster.close()
+        super().end()
+
+    def forget(self) -> None:
+        """In a process that was forked: the engines are the parent's, and so are the connections."""
+        super().forget()
+        for cluster in self.clusters:
+            cluster.forget()
+
+
+ENGINES = Places()
 atexit.register(ENGINES.end)
 os.register_at_fork(after_in_child=ENGINES.forget)

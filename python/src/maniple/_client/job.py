@@ -1,7 +1,8 @@
 """One job as its caller follows it: tasks go out, outcomes come in, what dies with an engine is sent to the next.
 
 It knows tasks by their position among the distinct ones, in the order in which they were first given; what the caller
-makes of the outcomes is not its business.
+makes of the outcomes is not its business. With a checkpoint a job of a cluster lives on when the connection is lost: it
+is submitted again under its own number, and what was told meanwhile is asked for by another job once it has ended.
 
 Invariants
 - Each distinct task is counted once, and has at most one outcome.
@@ -17,7 +18,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..codec import Codec, OneByOne, Unkeepable
 from ..errors import EngineError, FunctionError, JobStopped, ManipleError
@@ -25,12 +26,17 @@ from .engine import ENGINES
 from .spec import JobSpec, fields_of, results_of
 from .wire import Connection
 
+if TYPE_CHECKING:
+    from .cluster import Cluster
+
 CHUNK_TASKS, CHUNK_BYTES = 4096, 1 << 20
 """How many tasks are sent at once."""
 AHEAD = 1_000_000
 """Tasks without an outcome beyond which an iterable is not asked for more."""
 LIVES = 5
 """Engines that may die one after the other without an outcome between them."""
+STEADY = 10.0
+"""Seconds after which the loss of a connection to a cluster is not its job's doing."""
 GLANCE = 0.1
 """Seconds between two looks at the progress."""
 
@@ -67,6 +73,10 @@ class Plan:
     spec: JobSpec
     processes: int | None
     show: Callable[[Progress], None] | None
+    engine: Cluster | None = None
+    """The cluster, if it is not the one that is used by default."""
+    collect: bool = True
+    """Whether values are wanted that are kept in a file; it may be on another machine."""
 
     @property
     def has_checkpoint(self) -> bool:
@@ -84,6 +94,8 @@ class Outcomes:
     values: dict[int, Any] = field(default_factory=dict)
     """An `Undecodable` where decoding raised an exception."""
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)
+    were_sent: bool = True
+    """Whether all values have been sent to this process; else they are in the checkpoint."""
 
     @property
     def finished(self) -> int:
@@ -121,7 +133,10 @@ class Job:
         self._begun = False  # a new checkpoint: the old one has been set aside
         self._summary: dict[str, Any] | None = None
         self._told: dict[str, Any] = {}
+        self._number: int | None = None
         self._sent: list[int] | None = None  # positions by the numbers of this engine, where they differ
+        self._received: int | None = None  # keys that the coordinator has, once it has said so
+        self._failed: list[set[int]] = []  # failures that were told of this number, by connection
         self._began = time.monotonic()
 
     def run(self) -> Outcomes:
@@ -132,28 +147,41 @@ class Job:
         ManipleError
             It ended early.
         """
-        lives, before = 0, -1
+        lives, before, cluster = 0, (-1, -1), self._plan.engine or ENGINES.default()
         while True:
-            connection = ENGINES.take(self._plan.processes)
+            connection = ENGINES.take(self._plan.processes, cluster)
+            began = time.monotonic()
             try:
                 summary = self._live(connection)
             finally:
                 ENGINES.release(connection)
-            if summary is not None:
+            if summary is not None and summary["stopped"] is not None:
+                raise error_of(summary["stopped"]["why"], summary["stopped"]["message"], self._plan.spec)
+            if summary is not None and self._has_all(summary["progress"]["failed"]):
                 self._show()
-                return self._ended(summary)
-            lives, before = (lives + 1 if self.outcomes.finished == before else 1), self.outcomes.finished
+                return self.outcomes
+            after = (self.outcomes.finished, self._told.get("durable", 0))
+            is_steady = connection.is_remote and time.monotonic() - began > STEADY
+            lives, before = (lives + 1 if after == before and not is_steady else 1), after
             if lives == LIVES:
                 raise EngineError(f"the engine died {LIVES} times ({self._lost}); see what it wrote to standard error")
 
     def _live(self, connection: Connection) -> dict[str, Any] | None:
-        """The job with one engine: how it ended, or nothing if the engine died."""
-        number = secrets.randbits(64)
-        self._lost = self._summary = None
-        self._prepare()
-        connection.follow(number, self)
+        """The job with one engine: how it ended, or nothing if the engine died, or the connection to it."""
+        survives = connection.is_remote and self._plan.has_checkpoint
+        self._lost = self._summary = self._received = None
+        if self._number is None or not survives:
+            self._number = secrets.randbits(64)
+            self._received = 0
+            self._prepare()
+        number = self._number
+        self._failed.append(set())
+        self.outcomes.were_sent = not self._plan.has_checkpoint
+        spec = self._plan.spec.onward() if self._begun else self._plan.spec
+        submit = spec.submit(number, elsewhere=connection.is_remote)
+        connection.follow(number, self, survives=survives)
         try:
-            connection.say((self._plan.spec.onward() if self._begun else self._plan.spec).submit(number))
+            connection.say(submit)
             self._send(connection, number)
             with self._change:
                 while not self._is_over():
@@ -174,10 +202,34 @@ class Job:
         known = self.outcomes
         left = [at for at in range(len(known.keys)) if at not in known.values and at not in known.failures]
         self._sent = left if known.keys else None
+        self._failed.clear()
+
+    def _has_all(self, failed: int) -> bool:
+        """Whether every outcome was heard of; if not, another job asks for the others.
+
+        A connection may have been lost with the news of some. What was told before a coordinator was started again is
+        told again by the next one, so the failures of the last connections count: as many of them as have these many.
+        """
+        self._number = None
+        if len(self._failed) == 1:
+            return True
+        known, told = self.outcomes, set[int]()
+        for each in reversed(self._failed):
+            if len(told) == failed:
+                break
+            told |= each & known.failures.keys()
+        is_exact = len(told) == failed
+        for at in set[int]().union(*self._failed) - (told if is_exact else set()):
+            known.failures.pop(at, None)
+        return is_exact and (not known.were_sent or known.finished == len(known.keys))
 
     def _send(self, connection: Connection, number: int) -> None:
-        sent = 0
-        for chunk in self._chunks(connection.payload_limit):
+        with self._change:
+            self._change.wait_for(lambda: self._received is not None or self._is_over())
+        if self._received is None:
+            return
+        sent = self._received
+        for chunk in self._chunks(sent, connection.payload_limit):
             connection.say({"Tasks": {"job": number, "count": len(chunk)}}, b"".join(chunk))
             sent += len(chunk)
             with self._change:
@@ -193,11 +245,11 @@ class Job:
         known = self.outcomes
         return not self._plan.has_checkpoint and len(known.keys) - known.finished > AHEAD
 
-    def _chunks(self, limit: int) -> Iterator[list[bytes]]:
-        """The keys of distinct tasks: those of an earlier engine, then new ones."""
+    def _chunks(self, received: int, limit: int) -> Iterator[list[bytes]]:
+        """The keys of distinct tasks, but for those that were received: those of an earlier engine, then new ones."""
         chunk: list[bytes] = []
         size = 0
-        for key in self._fresh_keys(limit):
+        for key in self._fresh_keys(received, limit):
             if chunk and (len(chunk) == CHUNK_TASKS or size + len(key) > CHUNK_BYTES):
                 yield chunk
                 chunk, size = [], 0
@@ -206,11 +258,10 @@ class Job:
         if chunk:
             yield chunk
 
-    def _fresh_keys(self, limit: int) -> Iterator[bytes]:
+    def _fresh_keys(self, received: int, limit: int) -> Iterator[bytes]:
         known = self.outcomes
-        if self._sent is not None:
-            left = set(self._sent)
-            yield from [key for key, at in known.keys.items() if at in left]
+        sent = None if self._sent is None else set(self._sent)
+        yield from [key for key, at in known.keys.items() if sent is None or at in sent][received:]
         for number, task in enumerate(self._tasks, len(known.asked)):
             key = encoded(self._codec, task, number, limit)
             count = len(known.keys)
@@ -226,12 +277,6 @@ class Job:
         connection.say({"Cancel": {"job": number, "now": True}})
         with self._change:
             self._change.wait_for(self._is_over, 30)
-
-    def _ended(self, summary: dict[str, Any]) -> Outcomes:
-        stopped = summary["stopped"]
-        if stopped is None:
-            return self.outcomes
-        raise error_of(stopped["why"], stopped["message"], self._plan.spec)
 
     def _show(self) -> None:
         if self._plan.show is not None:
@@ -257,9 +302,15 @@ class Job:
         with self._change:
             if name == "Results":
                 for task, value in results_of(self._codec, fields, payload):
-                    self.outcomes.values[self._position(task)] = value
+                    at = self._position(task)
+                    self.outcomes.values[at] = value
+                    self.outcomes.failures.pop(at, None)
             elif name == "Failed":
-                self.outcomes.failures[self._position(fields["task"])] = fields["failure"]
+                at = self._position(fields["task"])
+                self.outcomes.failures[at] = fields["failure"]
+                self._failed[-1].add(at)
+            elif name == "Accepted" and self._received is None:
+                self._received = fields["known"]
             elif name == "Progress":
                 self._told = fields
             elif name == "SetAside":

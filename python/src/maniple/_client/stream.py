@@ -69,8 +69,9 @@ class Leg:
         self.stream, self.connection = stream, connection
         self.number, self.tasks, self.bytes = secrets.randbits(64), array("Q"), 0
         self.is_dropped = False
+        submit = spec.submit(self.number, elsewhere=connection.is_remote)
         connection.follow(self.number, self)
-        connection.say(spec.submit(self.number))
+        connection.say(submit)
 
     def send(self, numbers: Iterable[int], keys: Sequence[bytes]) -> None:
         """More tasks."""
@@ -106,6 +107,7 @@ class Stream:
 
     def __init__(self, plan: Plan, tasks: Iterable[Any], most: int | None) -> None:
         self._plan, self._tasks, self._most = plan, iter(tasks), most
+        self._engine = plan.engine or ENGINES.default()
         self._encoder, self._decoder = Codec(), Codec()  # one for each of the two threads
         self._change = threading.Condition()
         self._open: dict[int, bytes] = {}
@@ -253,7 +255,7 @@ class Stream:
             leg.end()
             leg = None
         if leg is None:
-            leg = Leg(self, ENGINES.take(self._plan.processes), self._plan.spec)
+            leg = Leg(self, ENGINES.take(self._plan.processes, self._engine), self._plan.spec)
             with self._change:
                 if not leg.connection.is_lost:
                     self._legs.add(leg)
@@ -268,7 +270,7 @@ class Stream:
                 return
             if self._lives == LIVES:
                 raise EngineError(f"the engine died {LIVES} times ({why}); see what it wrote to standard error")
-            self._lives += 1
+            self._lives += self._engine is None
             self._legs, left = set(), list(self._legs)
             self._leg, still = None, sorted(self._open.items())
         for leg in left:  # of an engine that lives: which of them carries what is not worth knowing

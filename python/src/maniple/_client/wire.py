@@ -7,6 +7,7 @@ Invariants
 - Frames are written whole, by one thread at a time.
 - After `lost` a job hears nothing more over this connection.
 - The coordinator hears of each result that a job has taken in: it waits for that when many are on their way.
+- A coordinator elsewhere is given signs of life however long a frame takes, and is lost when it gives none for a lease.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgpack
@@ -42,29 +45,77 @@ class Listener(Protocol):
         """The connection is gone."""
 
 
-class Connection:
-    """See the module. `stream` is a connected socket, which is closed with it; `payload_limit` is what it carries."""
+class Stream(Protocol):
+    """A socket, or what stands for one: one thread reads, and one at a time writes."""
 
-    def __init__(self, stream: socket.socket, payload_limit: int = PAYLOAD_LIMIT) -> None:
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+
+    def settimeout(self, timeout: float | None, /) -> None:
+        """How long the other end is waited for."""
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Bytes that have come; 0 when the other end has hung up."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send bytes."""
+
+    def shutdown(self, how: int, /) -> None:
+        """Hang up."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+class Network(Stream, Protocol):
+    """A stream to another machine."""
+
+    idle: Callable[[], None]
+    """Called by `recv_into` when it has to wait for the socket, which it may leave to this."""
+
+
+ERRORS = (OSError, ValueError, struct.error)
+"""What a connection that is lost, or an end that speaks nonsense, raises."""
+
+
+class Connection:
+    """See the module. `stream` is closed with it, and carries payloads up to a limit.
+
+    If nothing is said, or nonsense, it raises one of `ERRORS`. A coordinator at the other end of a `network` goes on
+    with its jobs when the connection is lost.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        payload_limit: int = PAYLOAD_LIMIT,
+        network: Network | None = None,
+        limit: float = WELCOME_LIMIT,
+    ) -> None:
         self.payload_limit = payload_limit
         self._stream, self._writing, self._jobs = stream, threading.Lock(), dict[int, Listener]()
-        self._guard, self._why = threading.Lock(), ""
+        self._guard, self._why, self.lost_at = threading.Lock(), "", 0.0
+        self._surviving: set[int] = set()
+        self.orphans: list[int] = []
+        """Jobs that were lost with the connection, and will not be followed again."""
+        self._network, self._lease = network, limit
         self._later: deque[Any] = deque()
-        stream.settimeout(WELCOME_LIMIT)
+        self._beat = self._beaten = limit
         try:
+            stream.settimeout(limit)
             self._write(self._hello(), b"")
             welcome, _ = self._read()
-        except (OSError, ValueError, struct.error) as error:
-            stream.close()
-            raise EngineError(f"the engine does not answer ({error}); see what it wrote to standard error") from error
+            stream.settimeout(None)
+            if "Refused" in welcome:
+                raise EngineError(welcome["Refused"]["reason"])
+            self._check(welcome["Accepted"]["version"])
         except BaseException:
             stream.close()
             raise
-        stream.settimeout(None)
-        if "Refused" in welcome:
-            stream.close()
-            raise EngineError(welcome["Refused"]["reason"])
-        self._beat = welcome["Accepted"]["lease_ms"] / 3e3
+        self._lease = welcome["Accepted"]["lease_ms"] / 1e3
+        self._beat, self._beaten = self._lease / 3, time.monotonic()
+        if network:
+            network.idle = self._await
         self._thread = threading.Thread(target=self._listen, name="maniple", daemon=True)
         self._thread.start()
 
@@ -72,6 +123,20 @@ class Connection:
     def _hello() -> dict[str, Any]:
         host = socket.gethostname()
         return {"version": VERSION, "software": __version__, "host": host, "pid": os.getpid(), "role": "client"}
+
+    @staticmethod
+    def _check(version: dict[str, int]) -> None:
+        if version["major"] != VERSION["major"] or abs(version["minor"] - VERSION["minor"]) > 1:
+            theirs, ours = (f"{each['major']}.{each['minor']}" for each in (version, VERSION))
+            raise EngineError(
+                f"the coordinator speaks protocol {theirs}, this maniple ({__version__}) {ours}; "
+                "install the same version on both"
+            )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the jobs are a cluster's, and live on without this connection."""
+        return self._network is not None
 
     def say(self, message: Any, payload: bytes = b"") -> None:
         """Send a message; that the connection is lost is heard by the jobs, and no error here."""
@@ -95,11 +160,13 @@ class Connection:
             while True:
                 self.say(self._later.popleft())
 
-    def follow(self, number: int, job: Listener) -> None:
-        """Have a job hear what is said about it."""
+    def follow(self, number: int, job: Listener, *, survives: bool = False) -> None:
+        """Have a job hear what is said about it; whether it `survives` the connection, and is followed again."""
         with self._guard:
             if not self._why:
                 self._jobs[number] = job
+                if survives:
+                    self._surviving.add(number)
                 return
         job.lost(self._why)
 
@@ -140,9 +207,37 @@ class Connection:
         if len(head) > HEAD_LIMIT or len(payload) > self.payload_limit:
             raise ValueError(f"a message of {len(head)} and {len(payload)} bytes is too long for a frame")
         with self._writing:
-            self._stream.sendall(struct.pack("<II", len(head), len(payload)) + head)
-            if payload:
-                self._stream.sendall(payload)
+            self._put(head, payload)
+
+    def _put(self, head: bytes, payload: bytes) -> None:
+        self._stream.sendall(struct.pack("<II", len(head), len(payload)) + head)
+        if payload:
+            self._stream.sendall(payload)
+
+    def _live(self) -> None:
+        """Give a sign of life if it is time, and nobody is just writing: that is one."""
+        now = time.monotonic()
+        if now - self._beaten >= self._beat and self._writing.acquire(blocking=False):
+            try:
+                self._put(msgpack.packb("Heartbeat"), b"")
+                self._beaten = now
+            finally:
+                self._writing.release()
+
+    def _await(self) -> None:
+        """Wait until bytes have come."""
+        heard = time.monotonic()
+        while not self._is_readable(self._beat):
+            self._live()
+            if self._network and time.monotonic() - heard >= self._lease and not self._is_readable(0):
+                raise TimeoutError(f"no sign of life for {self._lease:g} s")
+        self._live()
+        self._say_rest()
+
+    def _is_readable(self, timeout: float) -> bool:
+        poll = select.poll()
+        poll.register(self._stream.fileno(), select.POLLIN)
+        return bool(poll.poll(timeout * 1e3))
 
     def _read(self) -> tuple[Any, bytearray]:
         head, payload = struct.unpack("<II", self._take(8))
@@ -164,17 +259,18 @@ class Connection:
         why = "it hung up"
         try:
             while True:
-                while not select.select([self._stream], [], [], self._beat)[0]:
-                    self.say("Heartbeat")
-                self._say_rest()
+                if not self._network:
+                    self._await()
                 message, payload = self._read()
                 if isinstance(message, dict):
                     ((name, fields),) = message.items()
                     self._dispatch(name, fields, payload)
-        except (OSError, ValueError, struct.error) as error:
+        except ERRORS as error:
             why = str(error) or why
         with self._guard:
+            self.lost_at = time.monotonic()
             self._why, jobs = why, list(self._jobs.values())
+            self.orphans = [number for number in self._jobs if number not in self._surviving]
             self._jobs.clear()
         self._stream.close()
         for job in jobs:

@@ -1,0 +1,84 @@
+"""A cluster for tests: a coordinator and workers on loopback, over TLS, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from harness import HANG
+
+
+class Program:
+    """A `maniple` that runs; what it logs can be waited for."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        environment = os.environ | {"VIRTUAL_ENV": sys.prefix}
+        self.process = subprocess.Popen(
+            [os.environ["MANIPLE_BINARY"], *args], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        self.lines: list[str] = []
+        self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self._news.put(line)
+        self._news.put("")
+
+    def wait_for(self, text: str) -> str:
+        """The next line that has this in it."""
+        while text not in (line := self._news.get(timeout=HANG)):
+            assert line, f"it ended: {''.join(self.lines)}"
+            self.lines.append(line)
+        self.lines.append(line)
+        return line
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal and wait for the end."""
+        self.process.send_signal(number)
+        self.process.wait(HANG)
+
+
+class LocalCluster:
+    """See the module."""
+
+    def __init__(self, folder: Path, slots: int = 2) -> None:
+        self.folder, self._listen = folder, "127.0.0.1:0"
+        self.workers: list[Program] = []
+        self.start_coordinator()
+        if slots:
+            self.start_worker(slots)
+
+    def start_coordinator(self) -> None:
+        """Start the coordinator, on the same port as before if there was one."""
+        self.coordinator = Program(
+            self.folder, "coordinator", "--listen", self._listen, "--access-dir", "access", "--log", "info"
+        )
+        self._listen = self.coordinator.wait_for("listening on ").split()[-1]
+
+    def start_worker(self, slots: int) -> None:
+        """Start a worker with so many processes."""
+        self.workers.append(
+            Program(self.folder, "worker", "--access-file", "access/worker.access", "-j", str(slots), "--log", "info")
+        )
+
+    @property
+    def access(self) -> Path:
+        """The access file of clients."""
+        return self.folder / "access" / "client.access"
+
+    def kill_coordinator(self) -> None:
+        """`kill -9` of it."""
+        self.coordinator.end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End everything in order."""
+        for program in [*self.workers, self.coordinator]:
+            if program.process.poll() is None:
+                program.end()
