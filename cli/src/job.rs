@@ -64,6 +64,7 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
             .map_err(|error| Fault::usage(error.to_string()))?,
         batch_size: job.batch_size,
         wants_results: !matches!(results, Results::Kept),
+        wants_known: false,
         wants_failures: false,
         repeats: false,
         detached,

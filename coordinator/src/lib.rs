@@ -2,13 +2,14 @@
 //!
 //! - [`core`]: decides, and knows no I/O; [`actors`]: carry out, and decide nothing
 //! - [`shelf`]: the jobs that have to survive the coordinator actor, and with a state directory its process
-//! - [`writer`]: the thread that owns one job's files; [`checkpoint`]: its checkpoint, on a [`disk`]
+//! - [`writer`]: the thread that owns one job's files; [`known`]: what its checkpoint had before; [`checkpoint`]: its checkpoint, on a [`disk`]
 
 pub mod actors;
 pub mod checkpoint;
 pub mod config;
 pub mod core;
 pub mod disk;
+pub mod known;
 pub mod select;
 pub mod shelf;
 pub mod writer;

@@ -27,6 +27,7 @@ use crate::{
     checkpoint::{CheckpointError, CheckpointFile, Recorded, Terms},
     core::{task_set::TaskSet, ticket::Ticket},
     disk::{self, Disk},
+    known::{Known, Piece},
     shelf::{replace, write_durably},
 };
 
@@ -43,6 +44,10 @@ pub enum Order {
     KeysComplete(u64),
     /// All tasks are in the list: find out which of them have an outcome in the checkpoint.
     Scan(Arc<RwLock<TaskList>>),
+    /// Another piece of what the checkpoint had already, for a client that wants it.
+    Tell,
+    /// No more of that.
+    Enough,
     /// Outcomes.
     Record(Recording),
     /// Bring the checkpoint to an orderly end.
@@ -74,6 +79,8 @@ pub enum Answer {
     Opened(ValueShape),
     /// There is a checkpoint: work can begin after a scan, when all tasks are known.
     NeedsTasks,
+    /// A piece of what the checkpoint has already; another one follows when it is asked for.
+    Known(Piece),
     /// The scan: tasks that have a value already, and what others have to look like.
     Scanned(TaskSet, ValueShape),
     /// All keys are durable.
@@ -100,6 +107,8 @@ pub struct Writer<A> {
     unwritten: Option<Ticket>,
     due: Option<Instant>,
     full_since: Option<Instant>,
+    /// What is told of the checkpoint before work begins, and what the scan has found.
+    telling: Option<(Known, TaskSet, ValueShape)>,
 }
 
 impl<A: FnMut(Answer)> Writer<A> {
@@ -115,6 +124,7 @@ impl<A: FnMut(Answer)> Writer<A> {
             unwritten: None,
             due: None,
             full_since: None,
+            telling: None,
         }
     }
 
@@ -220,6 +230,8 @@ impl<A: FnMut(Answer)> Writer<A> {
             Order::Keys(keys) => self.keep_keys(&keys),
             Order::KeysComplete(count) => self.keys_complete(count),
             Order::Scan(tasks) => self.scan(&tasks),
+            Order::Tell => self.tell(),
+            Order::Enough => self.begin_work(),
             Order::Record(recording) => self.record(recording),
             Order::Close => self.close(),
             Order::Ended(summary) => {
@@ -258,19 +270,6 @@ impl<A: FnMut(Answer)> Writer<A> {
             }
         }
         (self.answer)(Answer::Stored);
-    }
-
-    fn scan(&mut self, tasks: &RwLock<TaskList>) {
-        let tasks = tasks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut values = TaskSet::below(tasks.len());
-        let opened = self.open(FULL_PATIENCE, &mut |recorded, keys, _| match recorded {
-            Recorded::Values => tasks.find_all(keys, |task| values.insert(task)),
-            // A failure, before or after, does not hide a value.
-            Recorded::Failures => {}
-        });
-        if let Some(shape) = opened {
-            (self.answer)(Answer::Scanned(values, shape));
-        }
     }
 
     fn record(&mut self, recording: Recording) {
@@ -376,5 +375,6 @@ fn keep_end(dir: &std::path::Path, summary: &Summary) -> std::io::Result<()> {
     })
 }
 
+mod telling;
 #[cfg(test)]
 mod tests;

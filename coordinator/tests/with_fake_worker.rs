@@ -106,8 +106,14 @@ async fn worker(mut connected: Connected, number: u64, value: u8) {
 
 fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
     let path = vec!["/".to_owned()];
-    let function =
-        FunctionSpec { module: "m".into(), function: "f".into(), path, python: None, pickled: None };
+    let function = FunctionSpec {
+        module: "m".into(),
+        function: "f".into(),
+        path,
+        python: None,
+        pickled: None,
+        version: None,
+    };
     JobSpec {
         id: JobId(id),
         work: Work::Function(function),
@@ -123,6 +129,7 @@ fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
         }),
         batch_size: None,
         wants_results: checkpoint.is_none(),
+        wants_known: false,
         wants_failures: false,
         repeats: false,
         detached: false,
@@ -221,6 +228,7 @@ fn a_checkpoint_of_other_work_ends_the_job_before_anything_is_leased() {
             path: vec![],
             python: None,
             pickled: None,
+            version: None,
         });
         let second = submit(connect(&endpoint, Role::Client).await, other, 10).await.0;
         told.borrow_mut().extend([first, second]);

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster import LocalCluster
 from encoder import write
 from harness import Node, plain_codec
 
 from maniple import Checkpoint
+from maniple._client.engine import ENGINES
 from maniple.codec import Codec
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,16 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 def codec(request: pytest.FixtureRequest) -> Codec:
     """What makes bytes of values; once with the library msgpack, once as if there were none."""
     return Codec() if request.param == "msgpack" else plain_codec()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    """A coordinator, and a worker with two processes."""
+    started = LocalCluster(tmp_path)
+    yield started
+    for connected in list(ENGINES.clusters):
+        connected.close()
+    started.stop()
 
 
 @pytest.fixture

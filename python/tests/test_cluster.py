@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import textwrap
@@ -21,21 +18,9 @@ from cluster import LocalCluster
 from harness import until
 
 import maniple
-from maniple._client.access import read_access
 from maniple._client.engine import ENGINES
-from maniple._client.tls import TlsStream
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    """A coordinator, and a worker with two processes."""
-    started = LocalCluster(tmp_path)
-    yield started
-    for connected in list(ENGINES.clusters):
-        connected.close()
-    started.stop()
 
 
 @pytest.fixture
@@ -109,6 +94,30 @@ def test_a_variable_of_the_environment_does_the_same(cluster: LocalCluster, monk
     assert len(ENGINES.clusters) == 1
 
 
+def test_results_of_a_checkpoint_come_over_the_wire(
+    cluster: LocalCluster, connected: maniple.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cluster.folder / "far" / "f.checkpoint"
+    path.parent.mkdir()
+    assert maniple.map(lambda x: [x, {"a": x}], range(9000), checkpoint=path) == [[x, {"a": x}] for x in range(9000)]
+    # It is as if the file were on another machine.
+    monkeypatch.setattr(maniple.Checkpoint, "__init__", None)
+    assert maniple.map(lambda x: [x, {"a": x}], range(8998, 9002), checkpoint=path, any_work=True) == [
+        [x, {"a": x}] for x in range(8998, 9002)
+    ]
+    assert maniple.map(lambda x: [0, 0], range(10_000), checkpoint=path, any_work=True, collect=False) is None
+    found = maniple.map(lambda x: [0, 0], range(10_000), checkpoint=path, any_work=True)
+    assert found == [[x, {"a": x}] if x < 9002 else [0, 0] for x in range(10_000)]
+
+
+@pytest.mark.usefixtures("connected")
+def test_more_results_than_may_be_on_their_way_come_from_a_checkpoint(tmp_path: Path) -> None:
+    big = [bytes([x]) * (1 << 20) for x in range(100)]
+    for _ in range(2):
+        found = maniple.map(lambda x: bytes([x]) * (1 << 20), range(100), checkpoint=tmp_path / "f", any_work=True)
+        assert found == big
+
+
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_job_survives_the_death_of_its_coordinator(
     cluster: LocalCluster, connected: maniple.Cluster, fifo: str, *, checkpoint: bool
@@ -162,86 +171,6 @@ def test_a_coordinator_that_does_not_come_back_is_given_up(
     executor.shutdown()
 
 
-def changed(path: Path, new: Path, **fields: Any) -> Path:
-    """An access file that differs in some fields."""
-    new.write_text(json.dumps(json.loads(path.read_text()) | fields))
-    new.chmod(0o600)
-    return new
-
-
-def test_an_access_file_that_is_of_no_use_is_one_sentence(cluster: LocalCluster, tmp_path: Path) -> None:
-    good, bad = cluster.access, tmp_path / "bad.access"
-
-    def refusal(path: Path, text: str) -> None:
-        with pytest.raises(maniple.EngineError, match=text) as refused:
-            maniple.connect(path)
-        assert "\n" not in str(refused.value) and "PRIVATE" not in str(refused.value)
-        assert ENGINES.clusters == []
-
-    refusal(tmp_path / "none", "cannot open .*none: No such file")
-    refusal(tmp_path, "is not a file; give the path of one")
-    refusal(good.with_name("worker.access"), "is for a worker, but a client needs client.access; give that file")
-    refusal(changed(good, bad, version=9), "has format version 9, this maniple reads version 1")
-    refusal(changed(good, bad, addresses=[]), "is not a maniple access file or is damaged .no address.")
-    refusal(changed(good, bad, addresses=["x"]), "address 'x' is not host:port")
-    refusal(changed(good, bad, key="x"), "no PEM")
-    bad.write_text("{")
-    refusal(bad, "damaged .line 1, column 2.; copy it again from the coordinator")
-    bad.write_bytes(b"\xff")
-    refusal(bad, "is not text")
-    bad.write_bytes(b" " * (65 << 10))
-    refusal(bad, "is longer than 65536 bytes")
-    bad.chmod(0o640)
-    refusal(bad, "is open to other users .mode 0640.; run: chmod 600")
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    refusal(fifo, "is not a file")
-
-
-def test_whoever_does_not_answer_is_one_sentence(cluster: LocalCluster, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    other = LocalCluster(tmp_path / "other", slots=0)
-    bad = tmp_path / "bad.access"
-    told, others = (json.loads(each.access.read_text()) for each in (cluster, other))
-
-    def refusal(text: str, **fields: Any) -> None:
-        with pytest.raises(maniple.EngineError, match=f"^cannot join cluster {told['cluster']} with .*: {text}"):
-            maniple.connect(changed(cluster.access, bad, **fields))
-
-    try:
-        with socket.socket() as deaf:  # bound, so that nobody else listens there
-            deaf.bind(("127.0.0.1", 0))
-            nobody = f"127.0.0.1:{deaf.getsockname()[1]}"
-            refusal(f"{nobody}: connection refused, no coordinator listens there$", addresses=[nobody])
-            refusal(
-                "127.0.0.1:.*refused.*; 127.0.0.1:.* is not this cluster's", addresses=[nobody, *others["addresses"]]
-            )
-            with maniple.connect(changed(cluster.access, bad, addresses=[nobody, *told["addresses"]])):
-                assert maniple.map(abs, [-1]) == [1]
-        refusal(".*: what answers there is not this cluster's coordinator; check", addresses=others["addresses"])
-        refusal(
-            ".*: the coordinator does not accept this certificate; take a new access file from it$",
-            certificate=others["certificate"],
-            key=others["key"],
-        )
-        refusal("nowhere.invalid:1: [^;]+$", addresses=["nowhere.invalid:1"])
-        with socket.create_server(("127.0.0.1", 0)) as stranger:
-            place = f"127.0.0.1:{stranger.getsockname()[1]}"
-
-            def answer() -> None:
-                peer, _ = stranger.accept()
-                with peer:
-                    peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    peer.recv(1 << 16)
-
-            thread = threading.Thread(target=answer)
-            thread.start()
-            refusal(f"{place}: what answers there is not a maniple coordinator", addresses=[place])
-            thread.join()
-    finally:
-        other.stop()
-
-
 def test_a_silent_coordinator_is_noticed(cluster: LocalCluster, connected: maniple.Cluster) -> None:
     connection = connected.take()
     connection._lease = 0.5  # it is found out that it is stopped, and not only that the network is
@@ -259,6 +188,27 @@ def test_what_only_this_machine_has_is_refused(connected: maniple.Cluster) -> No
     with pytest.raises(maniple.FunctionError, match="cannot be sent to a cluster"):
         maniple.map(lambda x, table: x + table, [1], shared={"table": 3})
     assert maniple.map(abs, [-1]) == [1]
+
+
+def test_a_function_by_value_is_for_the_python_that_has_sent_it(
+    connected: maniple.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maniple._client.function.VERSION", "3.7")
+    with pytest.raises(maniple.FunctionError, match=r"was sent by Python 3\.7, and .* is Python 3\.[0-9]+: use"):
+        maniple.map(lambda x: x, [1])
+    assert maniple.map(abs, [-1]) == [1]
+
+
+def test_a_module_that_the_worker_lacks_is_named(connected: maniple.Cluster, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "lacking_there.py").write_text("def f(x):\n    return x\n")
+    sys.path.insert(0, str(tmp_path / "elsewhere"))
+    try:
+        function = __import__("lacking_there").f
+    finally:
+        sys.path.pop(0)
+    with pytest.raises(maniple.FunctionError, match=r"no module lacking_there in .*, nor where .* looks"):
+        maniple.map(function, [1])
 
 
 def test_many_threads_use_one_connection(connected: maniple.Cluster) -> None:
@@ -344,36 +294,3 @@ def test_calls_that_were_submitted_are_made_before_the_interpreter_ends(script: 
     )
     stdout, stderr = caller.communicate(timeout=PATIENCE)
     assert (stdout, stderr) == ("1024\n", "")
-
-
-def test_the_stream_may_be_read_and_written_at_once(cluster: LocalCluster) -> None:
-    access = read_access(cluster.access)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        # The coordinator's own certificate, for a peer that sends back what it gets.
-        identity = json.loads((cluster.access.parent / "coordinator.identity").read_text())["coordinator"]
-        pem = cluster.folder / "server.pem"
-        pem.write_text(identity["certificate"] + identity["key"])
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
-
-        def echo() -> None:
-            peer, _ = server.accept()
-            with context.wrap_socket(peer, server_side=True) as secure:
-                while data := secure.recv(1 << 16):
-                    secure.sendall(data)
-
-        thread = threading.Thread(target=echo)
-        thread.start()
-        stream = TlsStream(access, server.getsockname(), 5.0)
-        stream.settimeout(PATIENCE)
-        sent = os.urandom(8 << 20)
-        writer = threading.Thread(target=stream.sendall, args=(sent,))
-        writer.start()
-        got, view = 0, memoryview(bytearray(len(sent)))
-        while got < len(sent):
-            got += stream.recv_into(view[got:])
-        assert view.tobytes() == sent
-        writer.join()
-        stream.shutdown(socket.SHUT_RDWR)
-        stream.close()
-        thread.join()

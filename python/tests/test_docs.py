@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +26,17 @@ ROWS: dict[Any, Any] = {
 }
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    """One that has written its access file into the working directory."""
-    started = LocalCluster(tmp_path)
-    (tmp_path / "client.access").symlink_to(started.access)
-    yield started
-    started.stop()
-
-
-@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(("page", "least"), [("python.md", 10), ("from-process-pool-managers.md", 2)])
 def test_the_examples_print_what_they_say(
-    page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: str,
+    least: int,
+    tmp_path: Path,
+    cluster: LocalCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "client.access").symlink_to(cluster.access)
     names: dict[str, Any] = {"columns": ["close", "volume", "mom20"], "key_columns": ["date", "code"]}
     with Encoder(tmp_path / "factors.checkpoint", **names) as file:
         file.rows(ROWS)

@@ -29,6 +29,9 @@ pub struct JobSpec {
     pub batch_size: Option<u32>,
     /// Whether values are sent to the client as they become durable.
     pub wants_results: bool,
+    /// Whether those are, too, that its checkpoint had before the job began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_known: bool,
     /// Whether the stories of failed tasks are, each of them: a summary has a few.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wants_failures: bool,
@@ -86,6 +89,9 @@ pub struct FunctionSpec {
     /// only name it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pickled: Option<Bytes>,
+    /// The Python that pickled it, such as `3.11`: another one cannot call what was sent by value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// A command line, a template for the task's fields.

@@ -51,6 +51,7 @@ fn spec(work: Work) -> Box<JobSpec> {
         checkpoint: Some(checkpoint),
         batch_size: Some(7),
         wants_results: false,
+        wants_known: false,
         wants_failures: false,
         repeats: false,
         detached: true,
@@ -108,6 +109,15 @@ fn heads() -> Vec<(&'static str, String)> {
         path: vec![text("/x")],
         python: None,
         pickled: None,
+        version: None,
+    });
+    let versioned = Work::Function(FunctionSpec {
+        module: text("m"),
+        function: text("f"),
+        path: vec![],
+        python: None,
+        pickled: Some(vec![7].into()),
+        version: Some(text("3.11")),
     });
     let command = Work::Command(CommandSpec {
         argv: vec![text("echo")],
@@ -173,6 +183,7 @@ fn heads() -> Vec<(&'static str, String)> {
         function: text("f"),
         path: vec![text("/x")],
         pickled: None,
+        version: None,
         memory: Some(1),
         value_limit: 2,
         shape: ValueShape::Open,
@@ -215,6 +226,11 @@ fn heads() -> Vec<(&'static str, String)> {
         ("FromWorker.Status.detail", head(&FromWorker::Status(detailed))),
         ("FromWorker.Heartbeat", head(&FromWorker::Heartbeat)),
         ("FromWorker.Leaving", head(&FromWorker::Leaving)),
+        (
+            "FromClient.Submit.known",
+            head(&FromClient::Submit(Box::new(JobSpec { wants_known: true, ..*spec(command.clone()) }))),
+        ),
+        ("FromClient.Submit.version", head(&FromClient::Submit(spec(versioned)))),
         ("FromClient.Submit", head(&FromClient::Submit(spec(command)))),
         ("FromClient.Tasks", head(&FromClient::Tasks { job, count: 6 })),
         ("FromClient.TasksEnd", head(&FromClient::TasksEnd { job, total: 6 })),
@@ -254,6 +270,7 @@ fn heads() -> Vec<(&'static str, String)> {
             "ToChild.Load.pickled",
             head(&ToChild::Load(Load { pickled: Some(vec![7].into()), ..load.clone() })),
         ),
+        ("ToChild.Load.version", head(&ToChild::Load(Load { version: Some(text("3.11")), ..load.clone() }))),
         ("ToChild.Load.objects", head(&ToChild::Load(Load { objects: objects(), ..load.clone() }))),
         ("ToChild.Load.any", head(&shaped(ValueShape::Any))),
         ("ToChild.Load.single", head(&shaped(ValueShape::Single))),

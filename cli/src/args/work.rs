@@ -25,6 +25,7 @@ impl Job {
                 path: vec![cwd.to_owned()],
                 python: self.python.clone(),
                 pickled: None,
+                version: None,
             }),
             None => Work::Command(CommandSpec {
                 argv: self.command.clone(),

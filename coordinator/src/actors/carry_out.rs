@@ -20,6 +20,7 @@ use crate::{
         event::Event,
         ticket::Ticket,
     },
+    known::Piece,
     select::select,
     writer::{Order, Recording},
 };
@@ -138,6 +139,21 @@ impl Coordinator {
             }
         }
         self.ended.push(Child::Checkpointer(job));
+    }
+
+    /// Sends values that the checkpoint had before, as far as the client can take them. Nobody waits for one that is
+    /// gone, nor the workers of an earlier life for its client: it asks again for what it has missed.
+    pub(super) fn tell_known(&mut self, job: JobId, piece: Piece) {
+        let Some(desk) = self.desks.get_mut(&job) else { return };
+        if desk.client.is_none() || desk.recovered {
+            return desk.write(Order::Enough);
+        }
+        desk.unread += piece.values.len() as u64;
+        desk.pauses = desk.is_behind();
+        if !desk.pauses {
+            desk.write(Order::Tell);
+        }
+        self.to_client(job, ToClient::Results { job, values: piece.tasks }, piece.values);
     }
 
     pub(super) fn tell_progress(&mut self) {

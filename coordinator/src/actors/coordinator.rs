@@ -35,7 +35,7 @@ use crate::{
     config::Config,
     core::{Core, event::Event, task_set::TaskSet},
     shelf::Shelf,
-    writer::Answer,
+    writer::{Answer, Order},
 };
 
 /// How often time is told to the core, and progress to clients.
@@ -166,6 +166,7 @@ impl Coordinator {
             Answer::Opened(shape) => self.opened(id, TaskSet::default(), &shape),
             Answer::NeedsTasks if desk.complete => desk.scan(),
             Answer::NeedsTasks => desk.opening = Opening::NeedsTasks,
+            Answer::Known(piece) => self.tell_known(id, piece),
             Answer::Scanned(values, shape) => self.opened(id, values, &shape),
             Answer::Stored => self.to_client(id, ToClient::Stored(id), Bytes::new()),
             Answer::Note(text) => {
@@ -222,6 +223,9 @@ impl Coordinator {
         let Some(mut peer) = self.peers.remove(&session) else { return };
         for desk in self.desks.values_mut().filter(|desk| desk.client == Some(session)) {
             (desk.client, desk.client_gone) = (None, Some(Instant::now()));
+            if std::mem::take(&mut desk.pauses) {
+                desk.write(Order::Enough);
+            }
         }
         if let Some(worker) = peer.worker.filter(|worker| self.workers.get(worker) == Some(&session)) {
             self.workers.remove(&worker);

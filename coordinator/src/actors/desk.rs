@@ -61,6 +61,8 @@ pub struct Desk {
     pub told: Option<Progress>,
     pub undelivered: VecDeque<Undelivered>,
     pub unread: u64,
+    /// The client has too much to read for being told more of what its checkpoint had.
+    pub pauses: bool,
     tasks: Arc<RwLock<TaskList>>,
     checkpointer: Addr<Checkpointer>,
 }
@@ -83,6 +85,7 @@ impl Desk {
             told: None,
             undelivered: VecDeque::new(),
             unread: 0,
+            pauses: false,
             tasks,
             checkpointer,
         }

@@ -21,8 +21,12 @@ impl Coordinator {
     pub(super) fn client_said(&mut self, session: SessionId, said: FromClient, payload: &Bytes) {
         match said {
             FromClient::Submit(spec) => self.submitted(session, *spec),
-            FromClient::Tasks { job, count } => self.tasks_came(job, count, payload),
-            FromClient::TasksEnd { job, total } => self.tasks_ended(job, total),
+            FromClient::Tasks { job, count } if self.follows(session, job) => {
+                self.tasks_came(job, count, payload)
+            }
+            FromClient::TasksEnd { job, total } if self.follows(session, job) => self.tasks_ended(job, total),
+            // Said before the client came back by another connection, where it has said it again.
+            FromClient::Tasks { .. } | FromClient::TasksEnd { .. } => {}
             FromClient::Cancel { job, now } => self.cancel(job, now),
             FromClient::Signal { job, number } => self.signal(job, number),
             FromClient::Ask { ask, request } => {
@@ -37,11 +41,18 @@ impl Coordinator {
                 let was_behind = desk.is_behind();
                 desk.unread = desk.unread.saturating_sub(bytes);
                 if was_behind && !desk.is_behind() {
+                    if std::mem::take(&mut desk.pauses) {
+                        desk.write(Order::Tell);
+                    }
                     self.on(Event::ClientBehind { job, behind: false });
                 }
             }
             FromClient::Heartbeat => {}
         }
+    }
+
+    fn follows(&self, session: SessionId, job: JobId) -> bool {
+        self.desks.get(&job).is_some_and(|desk| desk.client == Some(session))
     }
 
     fn submitted(&mut self, session: SessionId, spec: JobSpec) {
@@ -61,6 +72,9 @@ impl Coordinator {
             let _ = peer.outbox.send(Out::Client(ToClient::Finished(Box::new(summary)), Bytes::new()));
         } else if let Some(desk) = self.desks.get_mut(&id) {
             (desk.client, desk.client_gone, desk.unread) = (Some(session), None, 0);
+            if std::mem::take(&mut desk.pauses) {
+                desk.write(Order::Tell);
+            }
         }
     }
 

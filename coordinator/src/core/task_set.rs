@@ -20,6 +20,16 @@ impl TaskSet {
         self.words[(task.0 / u64::BITS) as usize] |= 1 << (task.0 % u64::BITS);
     }
 
+    /// Takes a task out; whether it was in.
+    #[must_use]
+    pub fn remove(&mut self, task: TaskIndex) -> bool {
+        let bit = 1 << (task.0 % u64::BITS);
+        let Some(word) = self.words.get_mut((task.0 / u64::BITS) as usize) else { return false };
+        let was_in = *word & bit != 0;
+        *word &= !bit;
+        was_in
+    }
+
     /// Its tasks in order, as few ranges.
     pub fn ranges(&self) -> impl Iterator<Item = TaskRange> {
         let mut at = 0;

@@ -1,6 +1,6 @@
 //! What a writer finds of a job's tasks in a checkpoint that is there already.
 
-use std::sync::mpsc;
+use std::{path::Path, sync::mpsc};
 
 use shared::{
     id::TaskRange,
@@ -10,10 +10,9 @@ use shared::{
 
 use super::*;
 
-#[test]
-fn a_failure_does_not_hide_a_value() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("c.checkpoint");
+/// A job that goes on from a checkpoint in this folder, in which the tasks 1 and 2 have the values 7 and 8, and 3 failed.
+fn resumed(folder: &Path, wants_known: bool) -> JobSpec {
+    let path = folder.join("c.checkpoint");
     let work = Work::Command(CommandSpec {
         argv: vec!["true".into()],
         fields: vec![],
@@ -33,11 +32,11 @@ fn a_failure_does_not_hide_a_value() {
         attempt: Attempt::FIRST,
     };
     file.push_failure(&[1], &failure).expect("sound");
-    file.push_values(&[1, 2], &[7, 7], 2, &[]).expect("sound");
+    file.push_values(&[1, 2], &[7, 8], 2, &[]).expect("sound");
     file.push_failure(&[2], &failure).expect("sound");
     file.push_failure(&[3], &failure).expect("sound");
     file.close().expect("a disk");
-    let spec = JobSpec {
+    JobSpec {
         id: shared::id::JobId(1),
         work,
         limits: Limits::default(),
@@ -52,18 +51,51 @@ fn a_failure_does_not_hide_a_value() {
         }),
         batch_size: None,
         wants_results: false,
+        wants_known,
         wants_failures: false,
         repeats: false,
         detached: false,
         objects: vec![],
-    };
+    }
+}
+
+/// What a writer answers to a scan for the tasks 4, 2, 1 and 3, and to these orders.
+fn answers(wants_known: bool, more: Vec<Order>) -> Vec<Answer> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let mut answers = Vec::new();
     let mut tasks = TaskList::new();
-    tasks.extend(&[3, 2, 1]).expect("well formed");
+    tasks.extend(&[4, 2, 1, 3]).expect("well formed");
     let (orders, inbox) = mpsc::channel();
     orders.send(Order::Scan(Arc::new(RwLock::new(tasks)))).expect("somebody listens");
+    more.into_iter().for_each(|order| orders.send(order).expect("somebody listens"));
     drop(orders);
-    Writer::new(spec, None, |answer| answers.push(answer)).run(&inbox);
+    Writer::new(resumed(folder.path(), wants_known), None, |answer| answers.push(answer)).run(&inbox);
+    answers
+}
+
+#[test]
+fn a_failure_does_not_hide_a_value() {
+    let answers = answers(false, vec![]);
     let [Answer::NeedsTasks, Answer::Scanned(values, _)] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(values.ranges().collect::<Vec<_>>(), [TaskRange::new(1, 3)]);
+}
+
+#[test]
+fn what_a_checkpoint_has_is_told_before_work_begins() {
+    let answers = answers(true, vec![Order::Tell]);
+    let [Answer::NeedsTasks, Answer::Known(piece), Answer::Scanned(values, _)] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(piece.tasks, [TaskRange::new(2, 3), TaskRange::new(1, 2)], "in the order of the file");
+    assert_eq!(piece.values[..], [7, 8]);
+    assert_eq!(values.ranges().collect::<Vec<_>>(), [TaskRange::new(1, 3)]);
+}
+
+#[test]
+fn nothing_more_is_told_to_a_client_that_is_gone() {
+    let answers = answers(true, vec![Order::Enough, Order::Tell]);
+    assert!(
+        matches!(answers[..], [Answer::NeedsTasks, Answer::Known(_), Answer::Scanned(..)]),
+        "{answers:?}"
+    );
 }

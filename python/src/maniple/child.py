@@ -78,6 +78,12 @@ def traceback_of(error: BaseException) -> str:
 def prepared(what: dict[str, Any]) -> Any:
     """The function that is to be called, with what all calls share; raises Unloadable from what is the matter."""
     objects = {told["purpose"]: told for told in what.get("objects", ())}
+    ours, theirs = f"{sys.version_info[0]}.{sys.version_info[1]}", what.get("version")
+    if theirs and theirs != ours:
+        raise Unloadable(
+            f"function {what['function']} was sent by Python {theirs}, and {sys.executable} is Python {ours}: use one "
+            "version on all machines (maniple worker --python), or have the function in a module that each of them has"
+        )
     function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
     if "Shared" not in objects:
         return function

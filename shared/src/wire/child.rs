@@ -42,6 +42,9 @@ pub struct Load {
     /// The pickle of the function; module and function only name it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pickled: Option<Bytes>,
+    /// The Python that pickled it, such as `3.11`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Limit on the resident memory of the process, in bytes: past it, an allocation raises `MemoryError`.
     pub memory: Option<u64>,
     /// Largest encoded value of one task, in bytes.

@@ -252,6 +252,7 @@ fn spec(batch_size: Option<u32>) -> JobSpec {
         path: Vec::new(),
         python: None,
         pickled: None,
+        version: None,
     };
     JobSpec {
         id: JOB,
@@ -260,6 +261,7 @@ fn spec(batch_size: Option<u32>) -> JobSpec {
         checkpoint: None,
         batch_size,
         wants_results: false,
+        wants_known: false,
         wants_failures: false,
         detached: false,
         repeats: false,

@@ -99,6 +99,7 @@ impl Pool {
                     function: function.function.clone(),
                     path: function.path.clone(),
                     pickled: function.pickled.clone(),
+                    version: function.version.clone(),
                     memory: spec.limits.memory,
                     value_limit: match (&self.config.endpoint, &spec.checkpoint) {
                         (Endpoint::Door(_), None) => LOCAL_VALUE_LIMIT,

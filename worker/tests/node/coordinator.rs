@@ -48,6 +48,7 @@ fn job(work: Work) -> JobSpec {
         checkpoint: None,
         batch_size: None,
         wants_results: false,
+        wants_known: false,
         wants_failures: false,
         repeats: false,
         detached: false,
@@ -64,6 +65,7 @@ pub fn function(name: &str) -> JobSpec {
         path,
         python: None,
         pickled: None,
+        version: None,
     }))
 }
 

@@ -16,6 +16,8 @@ from .spec import Function
 LARGE = 900 << 10
 """Bytes of a function beyond which it is an object."""
 
+VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""The Python that can call what this one pickles."""
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -71,6 +73,7 @@ def describe(
     spec: dict[str, Any] = {"module": module, "function": name, "path": path(), "python": sys.executable}
     if initializer is None and is_importable(function, module, name):
         return Function(spec, cargo)
+    spec["version"] = VERSION
     # In one pickle both have the same globals, as they had here.
     both = {"initializer": initializer, "initargs": initargs, "function": function}
     pickled = dumped(function if initializer is None else both, f"function {name}")

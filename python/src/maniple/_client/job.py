@@ -176,7 +176,9 @@ class Job:
             self._prepare()
         number = self._number
         self._failed.append(set())
-        self.outcomes.were_sent = not self._plan.has_checkpoint
+        self.outcomes.were_sent = not self._plan.has_checkpoint or (survives and self._plan.collect)
+        if survives and self._plan.collect:
+            self._plan.spec.update(wants_results=True, wants_known=True)
         spec = self._plan.spec.onward() if self._begun else self._plan.spec
         submit = spec.submit(number, elsewhere=connection.is_remote)
         connection.follow(number, self, survives=survives)

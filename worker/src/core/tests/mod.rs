@@ -47,6 +47,7 @@ fn function_job(job: u64) -> JobSpec {
         path: Vec::new(),
         python: None,
         pickled: None,
+        version: None,
     };
     JobSpec {
         id: JobId(job),
@@ -55,6 +56,7 @@ fn function_job(job: u64) -> JobSpec {
         checkpoint: None,
         batch_size: None,
         wants_results: false,
+        wants_known: false,
         wants_failures: false,
         repeats: false,
         detached: false,
