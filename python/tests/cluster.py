@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -73,6 +76,13 @@ class LocalCluster:
         """The access file of clients."""
         return self.folder / "access" / "client.access"
 
+    def access_by(self, address: str) -> Path:
+        """An access file by which the coordinator is reached at another address."""
+        path = self.folder / "other.access"
+        path.write_text(json.dumps(json.loads(self.access.read_text()) | {"addresses": [address]}))
+        path.chmod(0o600)
+        return path
+
     def kill_coordinator(self) -> None:
         """`kill -9` of it."""
         self.coordinator.end(signal.SIGKILL)
@@ -82,3 +92,48 @@ class LocalCluster:
         for program in [*self.workers, self.coordinator]:
             if program.process.poll() is None:
                 program.end()
+
+
+class Relay:
+    """The way to a coordinator, which can be cut."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._to, self._port = (host, int(port)), 0
+        self.mend()
+
+    def mend(self) -> None:
+        """Let connections through."""
+        self._server = socket.create_server(("127.0.0.1", self._port))
+        self._port = self._server.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._accept, args=(self._server, self._ends), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return f"127.0.0.1:{self._port}"
+
+    def _accept(self, server: socket.socket, ends: list[socket.socket]) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                far = socket.create_connection(self._to)
+                ends += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+
+    def cut(self) -> None:
+        """End all connections, and let no more through."""
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()

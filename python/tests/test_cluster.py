@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import LocalCluster
+from cluster import LocalCluster, Relay
 from harness import until
 
 import maniple
@@ -141,6 +142,54 @@ def test_a_job_survives_the_death_of_its_coordinator(
     with open(fifo, "w"):  # whoever waits for it, now or later, goes on
         thread.join(PATIENCE)
     assert found == [[-x for x in range(400) if x != 7]]
+
+
+@pytest.mark.parametrize("collect", [False, True])
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_was_told_while_the_way_was_cut_is_heard_of(
+    cluster: LocalCluster, fifo: str, tmp_path: Path, *, collect: bool, ends: bool
+) -> None:
+    def task(x: int) -> int:
+        with open(f"{fifo}.log", "a") as file:
+            file.write(f"{x}\n")
+        if x == 3:
+            open(f"{fifo}.waits", "w").close()
+            open(fifo).close()
+        if x % 10 == 7:
+            raise ValueError(f"number {x}")
+        return -x
+
+    relay = Relay(json.loads(cluster.access.read_text())["addresses"][0])
+    caught: list[maniple.JobFailed] = []
+
+    def job() -> None:
+        try:
+            kept = tmp_path / "f.checkpoint"
+            maniple.map(task, range(100), checkpoint=kept, flush=0, batch_size=1, collect=collect, engine=engine)
+        except maniple.JobFailed as failed:
+            caught.append(failed)
+
+    with maniple.connect(cluster.access_by(relay.address)) as engine:
+        thread = threading.Thread(target=job)
+        thread.start()
+        until(Path(f"{fifo}.waits").exists)
+        relay.cut()
+        if ends:
+            with open(fifo, "w"):
+                cluster.coordinator.wait_for("a job has ended")
+            relay.mend()
+        else:
+            until(lambda: len(Path(f"{fifo}.log").read_text().split()) == 100)
+            relay.mend()
+            with open(fifo, "w"):
+                thread.join(PATIENCE)
+        thread.join(PATIENCE)
+    relay.cut()
+    (failed,) = caught
+    assert [(each.task, each.message) for each in failed.failures] == [(x, f"number {x}") for x in range(7, 100, 10)]
+    assert failed.results == ([-x for x in range(100) if x % 10 != 7] if collect else None)
+    ran = Path(f"{fifo}.log").read_text().split()
+    assert sorted(x for x in set(map(int, ran)) if ran.count(str(x)) > 1 and x % 10 != 7) == []
 
 
 def test_an_executor_survives_the_death_of_its_coordinator(

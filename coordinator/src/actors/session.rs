@@ -111,7 +111,7 @@ async fn write(
             },
         };
         let sent = match fed {
-            Ok(()) => tokio::time::timeout(lease, outgoing.flush()).await,
+            Ok(()) => outgoing.flush_unless_stuck(lease).await,
             Err(error) => break error.to_string(),
         };
         match sent {

@@ -27,7 +27,7 @@ const LOOKS: u32 = 4;
 /// Reads frames from `R`.
 #[derive(Debug)]
 pub struct FrameReader<R> {
-    inner: R,
+    pub(super) inner: R,
     pub(super) buf: BytesMut,
     limits: Limits,
 }
@@ -69,15 +69,19 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// [`next`](FrameReader::next), unless the sender is silent for so long: then `None`.
+    /// [`next`](FrameReader::next), unless the sender is silent for so long: then `None`. Each byte counts, as a long
+    /// frame may take longer than that.
     ///
     /// A process that was stopped finds its timers over before it sees what has come meanwhile. So the time is waited for
     /// in parts, and a pause of our own costs one of them, however long it was.
     pub async fn next_within(&mut self, silence: Duration) -> Option<Result<Option<Frame>, CodecError>> {
-        for _ in 0..LOOKS {
+        let mut looks = 0;
+        while looks < LOOKS {
+            let before = self.buf.len();
             if let Ok(next) = tokio::time::timeout(silence / LOOKS, self.next()).await {
                 return Some(next);
             }
+            looks = if self.buf.len() > before { 0 } else { looks + 1 };
         }
         None
     }

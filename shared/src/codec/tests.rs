@@ -1,6 +1,8 @@
 //! What the codec promises: frames come out as they went in however the stream is cut, and no bytes of a stranger
 //! make it panic or reserve memory beyond the limits.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -250,6 +252,46 @@ async fn unread_output_is_bounded_and_feed_can_be_cancelled() {
     }
     assert_eq!(reader.next().await.unwrap(), None);
     drained.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_frame_may_take_longer_than_silence_is_waited_for() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let (ours, theirs) = duplex(1 << 10);
+    let (mut writer, mut reader) = (FrameWriter::new(ours), FrameReader::new(theirs, Limits::DATA));
+    let payload = Bytes::from(vec![7; 20 << 10]);
+    writer.feed(&message(1), payload.clone()).await.unwrap();
+    let writing = tokio::spawn(async move {
+        let flushed = writer.flush_unless_stuck(LIMIT).await;
+        (flushed, writer)
+    });
+    // 1 KiB comes every 9 s.
+    let mut all = Vec::new();
+    while all.len() < payload.len() {
+        tokio::time::sleep(LIMIT * 9 / 10).await;
+        let mut piece = [0; 1 << 10];
+        let read = tokio::io::AsyncReadExt::read(&mut reader.inner, &mut piece).await.unwrap();
+        all.extend_from_slice(&piece[..read]);
+    }
+    let (flushed, mut writer) = writing.await.unwrap();
+    flushed.expect("it was never stuck").unwrap();
+    writer.feed(&message(2), payload.clone()).await.unwrap();
+    assert!(writer.flush_unless_stuck(LIMIT).await.is_err(), "nobody reads");
+
+    let (ours, theirs) = duplex(1 << 20);
+    let mut reader = FrameReader::new(theirs, Limits::DATA);
+    let slowly = tokio::spawn(async move {
+        let mut ours = ours;
+        for piece in frame(1, &[7; 20 << 10]).chunks(1 << 10) {
+            tokio::time::sleep(LIMIT * 9 / 10).await;
+            ours.write_all(piece).await.unwrap();
+        }
+        ours
+    });
+    let came = reader.next_within(LIMIT).await.expect("it was never silent").unwrap().unwrap();
+    assert_eq!(came.payload, payload);
+    let _open = slowly.await.unwrap();
+    assert!(reader.next_within(LIMIT).await.is_none(), "nothing more comes");
 }
 
 proptest! {

@@ -8,11 +8,14 @@
 //! Invariants: bytes leave in the order in which frames were fed; `feed` and `flush` may be cancelled at any await (a
 //! cancelled `feed` has not taken its frame); at most [`HIGH_WATER`] bytes and one frame wait in memory.
 
-use std::{collections::VecDeque, io, io::IoSlice};
+use std::{collections::VecDeque, io, io::IoSlice, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    time::{error::Elapsed, timeout},
+};
 
 use super::{CodecError, Limits, encode_head};
 
@@ -76,6 +79,21 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     pub async fn flush(&mut self) -> Result<(), CodecError> {
         self.drain().await?;
         Ok(self.inner.flush().await?)
+    }
+
+    /// Writes everything that was fed, unless not a byte of it leaves for so long: much may well take longer.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when it is stuck, else as [`flush`](Self::flush).
+    pub async fn flush_unless_stuck(&mut self, limit: Duration) -> Result<Result<(), CodecError>, Elapsed> {
+        loop {
+            let before = self.waiting();
+            match timeout(limit, self.flush()).await {
+                Err(_) if self.waiting() < before => {}
+                end => return end,
+            }
+        }
     }
 
     /// Writes everything that was fed and ends the stream in order.

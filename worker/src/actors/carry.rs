@@ -173,7 +173,7 @@ pub async fn write_coordinator<W>(
             Err(_) => outgoing.feed(&FromWorker::Heartbeat, Bytes::new()).await,
         };
         let sent = match fed {
-            Ok(()) => tokio::time::timeout(lease, outgoing.flush()).await,
+            Ok(()) => outgoing.flush_unless_stuck(lease).await,
             Err(error) => break Some(error.to_string()),
         };
         match sent {
