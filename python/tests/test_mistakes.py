@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster import LocalCluster
 
 import maniple
 from maniple._client.engine import ENGINES
@@ -55,6 +57,14 @@ def with_program(path: str) -> None:
     maniple.map(abs, [1])
 
 
+def dead_address() -> None:
+    cluster, dead = LocalCluster(Path.cwd()), Path("dead.access")
+    cluster.stop()
+    dead.write_text(json.dumps(json.loads(cluster.access.read_text()) | {"addresses": ["127.0.0.1:1"]}))
+    dead.chmod(0o600)
+    maniple.connect(dead)
+
+
 lock = threading.Lock()
 options: Any = {"timeout": "5"}, {"process": 2}
 wrong: Any = 3
@@ -79,6 +89,7 @@ MISTAKES: dict[str, Any] = {
     "a checkpoint that is another file": another_file,
     "a checkpoint of another function": of_another_function,
     "no program maniple": lambda: with_program("/nowhere/maniple"),
+    "no way to the cluster": dead_address,
     "another program": lambda: with_program("/bin/false"),
 }
 
