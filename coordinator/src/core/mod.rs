@@ -50,8 +50,8 @@ pub struct Core {
     order: Vec<JobId>,
     leases: Leases,
     workers: Workers,
-    /// When nobody was found who had work to take back.
-    looked: Option<Instant>,
+    /// Until when nobody is asked to give work back.
+    content_until: Option<Instant>,
     /// What tasks and callers share.
     pub kv: KeyValues,
 }
@@ -68,7 +68,7 @@ impl Core {
             order: Vec::new(),
             leases: Leases::default(),
             workers: Workers::new(predecessors, adopt_until),
-            looked: None,
+            content_until: None,
             kv: KeyValues::default(),
         }
     }

@@ -23,8 +23,8 @@ pub const AHEAD: usize = 2;
 pub const UNDURABLE_BYTES: u64 = 64 << 20;
 /// A lease that is younger than this, or will not last longer, is not worth taking back.
 const RECALL_WORTH: Duration = Duration::from_millis(20);
-/// When nobody had anything worth taking back, nobody is asked again for so long: with ten thousand workers that takes
-/// longer than what else an event asks for.
+/// Nobody is asked again for so long, for each thousand workers: with ten thousand of them to look at, that takes longer
+/// than what else an event asks for.
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Core {
@@ -79,27 +79,48 @@ impl Core {
         out.push(Effect::Grant { worker, batch });
     }
 
-    /// Where nothing waits any more and a worker has idle slots, another one with more in its hands gives some back.
+    /// Where nothing waits any more and workers have idle slots, those with more in their hands give some back.
     ///
     /// Within a worker its own node does the same, so what it has is not asked back only to be leased to it again.
     fn recall_for_idle(&mut self, now: Instant, out: &mut Effects) {
-        let soon = self.looked.is_some_and(|looked| now < looked + LOOK);
-        if soon || self.order.iter().any(|job| self.can_lease(*job)) {
+        if self.content_until.is_some_and(|next| now < next)
+            || self.order.iter().any(|job| self.can_lease(*job))
+        {
             return;
         }
         let hands = self.leases.hands();
-        let Some(idler) = hands.by_load().next().filter(|one| one.held < one.slots) else { return };
-        let idle = idler.slots - idler.held;
-        let has_surplus = |one: &Present| {
-            let asked = self.leases.of(one.worker).any(|(_, lease)| lease.recalled);
-            let divisible = || self.leases.of(one.worker).any(|(batch, _)| self.leases.left(batch) > 1);
-            one.worker != idler.worker && !asked && (one.held > one.slots || divisible())
-        };
-        let Some(busiest) = hands.by_load().rev().find(has_surplus) else {
-            self.looked = Some(now);
+        let idlers = hands.by_load().take_while(|one| one.held < one.slots);
+        let mut idle = idlers.map(|one| one.slots - one.held).sum::<usize>();
+        if idle == 0 {
             return;
-        };
-        let (worker, ahead) = (busiest.worker, busiest.held.saturating_sub(busiest.slots));
+        }
+        let (workers, _) = hands.count();
+        self.content_until = Some(now + LOOK * workers.div_ceil(1000));
+        let least = hands.by_load().next().map(|one| one.worker);
+        let mut recalls = Vec::new();
+        for one in hands.by_load().rev().filter(|one| Some(one.worker) != least) {
+            if idle == 0 {
+                break;
+            }
+            let batches = self.surplus(&one, idle, now);
+            idle -= batches.len();
+            if !batches.is_empty() {
+                recalls.push((one.worker, batches));
+            }
+        }
+        for (worker, batches) in recalls {
+            self.leases.recalled(&batches);
+            out.push(Effect::Recall { worker, batches });
+        }
+    }
+
+    /// What a worker had better give back to as many idle slots elsewhere, newest first.
+    fn surplus(&self, one: &Present, idle: usize, now: Instant) -> Vec<BatchId> {
+        let leases = || self.leases.of(one.worker);
+        let divisible = || leases().any(|(batch, _)| self.leases.left(batch) > 1);
+        if leases().any(|(_, lease)| lease.recalled) || !(one.held > one.slots || divisible()) {
+            return Vec::new();
+        }
         // A lease that is young is left alone: if it is short it is done soon, and nothing is passed to and fro.
         let long = |(batch, lease): &(BatchId, &Lease)| {
             let left = self.leases.left(*batch);
@@ -107,13 +128,7 @@ impl Core {
             let age = now.saturating_duration_since(lease.granted);
             age >= RECALL_WORTH && expected.is_none_or(|expected| expected.max(age) >= RECALL_WORTH)
         };
-        let newest = self.leases.of(worker).rev().filter(long).map(|(batch, _)| batch);
-        let batches: Vec<BatchId> = newest.take(ahead.clamp(1, idle)).collect();
-        if batches.is_empty() {
-            self.looked = Some(now);
-        } else {
-            self.leases.recalled(&batches);
-            out.push(Effect::Recall { worker, batches });
-        }
+        let ahead = one.held.saturating_sub(one.slots).clamp(1, idle);
+        leases().rev().filter(long).take(ahead).map(|(batch, _)| batch).collect()
     }
 }
