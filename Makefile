@@ -78,7 +78,7 @@ chaos: $(PACKAGE) ## faults at random: SEEDS=COUNT (500) or FIRST:COUNT
 
 soak: fuzz chaos ## the fuzzers, chaos, 100,000 simulated clusters, then the fault tests, twenty times in a row
 	cargo run --release -p maniple-simulation --example simulate -- seeds 0 100000
-	cargo run --release -p maniple-simulation --example simulate -- large 1000 10000000 500
+	cargo run --release -p maniple-simulation --example simulate -- large 10000 10000000 500
 	cargo build --workspace --bins --features maniple/inject
 	for round in $$(seq 20); do \
 	    echo "round $$round"; \
