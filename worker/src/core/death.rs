@@ -26,6 +26,12 @@ use super::{
 /// Deaths in a row, in one slot and before it was ready, after which a job is given up.
 const EARLY_DEATHS: u32 = 3;
 
+/// The same if the last one was killed: somebody may have meant another process, but the kernel ends each that takes too
+/// much memory by its imports.
+const EARLY_KILLS: u32 = 10;
+
+const SIGKILL: i32 = 9;
+
 /// The wait after the first of them; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(100);
 
@@ -120,7 +126,8 @@ impl Core {
         self.back_off(index, now);
         let works_elsewhere =
             self.places.iter().any(|place| matches!(&place.state, State::Child(child) if child.job == job));
-        let is_hopeless = self.places[index].early_deaths >= EARLY_DEATHS || ending.how.is_no_program();
+        let most = if ending.how == How::Signalled(SIGKILL) { EARLY_KILLS } else { EARLY_DEATHS };
+        let is_hopeless = self.places[index].early_deaths >= most || ending.how.is_no_program();
         if is_hopeless && !works_elsewhere {
             let stderr = ending.stderr.end(OUTPUT.1);
             let last = stderr.trim_end().lines().next_back().unwrap_or("it wrote nothing to stderr").trim();
