@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 import signal
 import textwrap
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from harness import descendants, gone, until
 
@@ -88,6 +92,29 @@ def test_with_a_checkpoint_only_what_is_missing_is_computed(tmp_path: Path) -> N
     assert maniple.Checkpoint(path).columns == ["a", "b"]
     assert maniple.map(row, tasks[:1], checkpoint=path, fresh=True) == expected[:1]
     assert len(maniple.Checkpoint(path)) == 1
+
+
+ODD_TASKS = [
+    [([1, 2],), ((1, 2),), {"x": [1]}, {"x": (1,)}, [[[1]]], ({"a": [1]},)],  # a list, where readers see a tuple
+    [{"a", "b", "c", str(number)} for number in range(20)],  # copies of which pickle in another order
+    [types.SimpleNamespace(n="n")],  # a copy of which pickles otherwise, as the name and the text are not one there
+    [(number, [str(number)]) for number in range(3000)],  # enough for columns
+    [{"day": number, "codes": [str(number)]} for number in range(3000)],
+    [np.arange(2.0) + number for number in range(3000)],
+    [pd.Series([1.0, number], index=["a", "b"], name=number) for number in range(600)],
+    ["\ud800", 2**70, -0.0, math.nan, b"a", None, datetime.date(2024, 1, 1)],
+]
+
+
+@pytest.mark.parametrize("tasks", ODD_TASKS, ids=range(len(ODD_TASKS)))
+def test_reproduces_tasks_whose_values_were_left_out_of_a_checkpoint(tasks: list[Any], tmp_path: Path) -> None:
+    def one(*_: Any, **__: Any) -> int:
+        return 1
+
+    for output in ("list", "list", "iterator"):
+        values = list(maniple.map(one, tasks, checkpoint=tmp_path / "f", output=output))
+        assert values == [1] * len(tasks)
+    assert len(maniple.Checkpoint(tmp_path / "f")) == len(tasks)
 
 
 def test_the_checkpoint_of_another_function_is_refused(tmp_path: Path) -> None:

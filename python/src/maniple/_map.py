@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
 from ._client.job import Job, Outcomes, Plan, Progress
-from ._client.spec import JobSpec, checkpoint_spec, fields_of, job_spec, limits, unpacked, whole
+from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, unpacked, whole
 from ._client.stream import Failed, Stream
 from ._flight import RemoteTraceback
 from ._frames import FRAMES, array, check_output, columns_of, frame
 from ._progress import bar
 from ._windows import Pace, Windows, weight
 from .codec import Codec, Undecodable, head
-from .errors import Failure, FunctionError, JobFailed, TableError, TaskFailed
+from .errors import Failure, FunctionError, JobFailed, JobStopped, TableError, TaskFailed
 
 if TYPE_CHECKING:
     from ._client.cluster import Cluster
@@ -329,11 +329,16 @@ def collected(job: Outcomes, checkpoint: str | os.PathLike[str] | None) -> dict[
 def values_in(kept: Rows, job: Outcomes) -> dict[int, Any]:
     """The value of each task that has one in a checkpoint, also if it was computed earlier."""
     found: dict[int, Any] = {}
-    codec = Codec()
-    for key, value in narrowed(kept, job.keys).items():
-        at = job.keys.get(codec.one(fields_of(key)))
+    for key, value in narrowed(kept, job.keys).raw_items():
+        at = job.keys.get(key)
         if at is not None:
             found[at] = value
+    lacking = [key for key, at in job.keys.items() if at not in found and at not in job.failures]
+    if lacking:  # a file that is changed by others; a value that is left out would be taken for another task's
+        raise JobStopped(
+            f"the checkpoint has no value of {len(lacking):,} tasks that were computed, {task_of(lacking[0])!r} among "
+            "them: has it been replaced or changed meanwhile? Repeat the call"
+        )
     return decodable(found)
 
 
@@ -360,5 +365,10 @@ def stories(job: Outcomes) -> list[Failure]:
 
 def failure_of(key: bytes, story: dict[str, Any]) -> Failure:
     """A task that failed."""
+    return Failure(task_of(key), story)
+
+
+def task_of(key: bytes) -> Any:
+    """The task that has a key."""
     task = next(Codec().each(b"\x91" + key))
-    return Failure(tuple(task) if type(task) is list else task, story)
+    return tuple(task) if type(task) is list else task

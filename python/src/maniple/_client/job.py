@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..codec import Codec, OneByOne, Unkeepable
+from ..codec import Codec, Unkeepable
 from ..errors import EngineError, FunctionError, JobStopped, ManipleError
 from .engine import ENGINES
 from .spec import JobSpec, fields_of, results_of
@@ -109,7 +109,7 @@ def encoded(codec: Codec, task: Any, number: int, limit: int) -> bytes:
     try:
         try:
             key = codec.pack(fields)
-        except OneByOne:
+        except Exception:  # it holds objects, or a text that UTF-8 cannot say
             key = codec.one(fields)
     except Unkeepable as error:
         raise FunctionError(

@@ -14,11 +14,12 @@ from functools import lru_cache, partial
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
+import msgpack
 import numpy
 
 from ._columns import Array, Column, Text, as_array, as_list, settled, taken
 from ._source import CheckpointError, Frame
-from ._values import Decoder, Malformed, NotUnpickled, count
+from ._values import TUPLE, Decoder, Malformed, NotUnpickled, assembled, count, identity, slices
 
 ROWS = ("scalar", "list", "tuple", "dict", "array", "series")
 TOLD, TOLD_OF_KEYS = ("types", "row", "names"), ("key_types", "key_row", "key_names")
@@ -61,6 +62,10 @@ class Part:
         """The rows as Python values; those picked, or all."""
         raise NotImplementedError
 
+    def raw(self, picked: Array | None = None) -> list[bytes]:
+        """The rows as the bytes that they had before they were laid out."""
+        raise NotImplementedError
+
     def columns(self, fields: Sequence[Field], picked: Array | None = None) -> list[Column]:
         """Some columns; raises Lacking."""
         raise NotImplementedError
@@ -94,6 +99,11 @@ class Part:
                 f"Checkpoint(path, unpickle=False)"
             ) from error
 
+    def _slices(self, place: int) -> list[bytes]:
+        if self._count(place) != self.frame.n:
+            raise self.frame.broken()
+        return slices(self._blob(place))
+
     def _count(self, place: int) -> int:
         blob = self._blob(place)
         try:
@@ -108,6 +118,11 @@ class Packed(Part):
     def rows(self, picked: Array | None = None) -> list[Any]:
         """See Part."""
         rows = self._items(self.first, self.frame.n)
+        return rows if picked is None else [rows[row] for row in picked]
+
+    def raw(self, picked: Array | None = None) -> list[bytes]:
+        """See Part."""
+        rows = self._slices(self.first)
         return rows if picked is None else [rows[row] for row in picked]
 
     def columns(self, fields: Sequence[Field], picked: Array | None = None) -> list[Column]:
@@ -290,6 +305,21 @@ class Columns(Part):
             return [dict(zip(self.names, row)) for row in zip(*lists)]
         is_tuple = self.row == "tuple" or self.what == "keys"
         return list(zip(*lists)) if is_tuple else list(map(list, zip(*lists)))
+
+    def raw(self, picked: Array | None = None) -> list[bytes]:
+        """See Part."""
+        if "m" not in self.types or self.row in ("array", "series"):
+            rows = list(map(identity, self.rows(picked)))
+        else:
+            fields = [self._raw_column(number) for number in range(len(self.types))]
+            rows = assembled(self.row, self.names, fields)
+            rows = rows if picked is None else [rows[row] for row in picked]
+        return [identity(msgpack.ExtType(TUPLE, row)) for row in rows] if self.row == "tuple" else rows
+
+    def _raw_column(self, number: int) -> list[bytes]:
+        if self.types[number] == "m":
+            return self._slices(self.first + self.places[number])
+        return list(map(identity, as_list(self._column(number))))
 
     def check(self) -> None:
         """See Part."""

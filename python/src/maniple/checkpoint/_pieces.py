@@ -45,6 +45,10 @@ class Piece:
         """Each key with its value or story."""
         return zip(self.keys(), self.part(VALUES).rows(self.rows))
 
+    def raw_pairs(self) -> Iterator[tuple[bytes, Any]]:
+        """Each key as the bytes that it is, with its value or story."""
+        return zip(self.part(KEYS).raw(self.rows), self.part(VALUES).rows(self.rows))
+
     def only(self, mask: Array) -> Piece:
         """Those of its rows that a mask over the frame has, too."""
         chosen = numpy.flatnonzero(mask) if self.rows is None else self.rows[mask[self.rows]]

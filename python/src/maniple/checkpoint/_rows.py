@@ -81,6 +81,14 @@ class Rows:
 
     __iter__ = items
 
+    def raw_items(self) -> Iterator[tuple[bytes, Any]]:
+        """Yield (key, value) for each row as :meth:`items`, the key as its MessagePack: the bytes that tell keys apart.
+
+        A key is not always what was the task: a list within it comes as a tuple, a copy of an object pickles otherwise.
+        """
+        for piece in self._values:
+            yield from piece.raw_pairs()
+
     def __getitem__(self, key: Any) -> NoReturn:
         # dict(rows) asks for one key after the other, which would take hours.
         raise TypeError("rows have no []: get(key) finds one value, dict(rows.items()) makes a dict of all")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -120,6 +121,29 @@ def count(blob: bytes) -> int:
     except (ValueError, msgpack.UnpackException) as error:
         raise Malformed from error
     return held
+
+
+def slices(blob: bytes) -> list[bytes]:
+    """The bytes of each of the values that a sound blob holds."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(blob) + 1)
+    unpacker.feed(blob)
+    found, start = [], 0
+    while start < len(blob):
+        unpacker.skip()
+        found.append(blob[start : unpacker.tell()])
+        start = unpacker.tell()
+    return found
+
+
+def assembled(row: str, names: Sequence[str], fields: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """The bytes of rows, by those of the fields of all rows, one field after the other."""
+    packer = msgpack.Packer()
+    if row == "scalar":
+        return list(fields[0])
+    head: bytes = packer.pack_map_header(len(names)) if row == "dict" else packer.pack_array_header(len(fields))
+    parts = zip(map(identity, names), fields) if row == "dict" else ((b"", field) for field in fields)
+    columns = [[name + one for one in field] for name, field in parts]
+    return [head + b"".join(each) for each in zip(*columns)]
 
 
 def identity(key: Any) -> bytes:
