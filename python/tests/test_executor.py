@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import numpy
 import pytest
 from harness import gone
 
+import maniple
 from maniple import Executor, TaskFailed
 from maniple._client.engine import ENGINES
 
@@ -275,3 +277,28 @@ def test_a_forgotten_executor_ends_its_job() -> None:
     with Executor(1) as other:  # whose talk wakes the thread of the connection
         assert other.submit(abs, -2).result(PATIENCE) == 2
     assert ended.wait(PATIENCE)
+
+
+WAITS: dict[str, Any] = {
+    "map": lambda executor: maniple.map(abs, [1], processes=2),
+    "iterator": lambda executor: list(maniple.map(abs, [1], processes=2, output="iterator")),
+    "Executor.map": lambda executor: list(executor.map(abs, [1])),
+    "shutdown": lambda executor: executor.shutdown(),
+}
+
+
+@pytest.mark.parametrize("act", WAITS.values(), ids=WAITS)
+def test_reproduces_a_callback_that_waited_for_itself(act: Any, fifo: str) -> None:
+    heard: queue.Queue[BaseException | None] = queue.Queue()
+
+    def callback(future: Future[Any]) -> None:
+        try:
+            act(executor)
+        except RuntimeError as error:
+            heard.put(error)
+
+    with maniple.Executor(2) as executor:
+        executor.submit(lambda: open(fifo).close()).add_done_callback(callback)
+        open(fifo, "w").close()
+        assert "callback of a future" in str(heard.get(timeout=60))
+    assert maniple.map(abs, [-1], processes=2) == [1]

@@ -8,13 +8,17 @@ import re
 import signal
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cluster import LocalCluster
 
 import maniple
+from maniple._client.cargo import Cargo
 from maniple._client.engine import ENGINES
+from maniple._client.job import Job, Plan
+from maniple._client.spec import JobSpec
+from maniple.errors import Failure
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 ROW = re.compile(r"^\| ([a-z][^|]*?) \| `(\w+)` \| (.*) \|$", re.MULTILINE)
@@ -132,3 +136,50 @@ def test_a_mistake_is_the_exception_of_the_table(mistake: str, tmp_path: Path, m
 def test_a_wrong_option_is_named_before_anything_runs(option: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"^{option}={value!r}"):
         maniple.map(abs, [1], checkpoint="/nowhere/f", **{option: value})
+
+
+WRONG_OPTIONS: list[tuple[Any, type[Exception], str]] = [
+    (lambda: maniple.map(abs, [1], columns="abc"), TypeError, "columns='abc' is no list of texts"),
+    (
+        lambda: maniple.map(abs, [1], columns=cast(Any, [1]), checkpoint="f"),
+        TypeError,
+        "columns=[1] is no list of texts",
+    ),
+    (lambda: maniple.run_pools(abs, [[1]], columns="abc"), TypeError, "columns='abc' is no list of texts"),
+    (lambda: maniple.map(abs, [1], checkpoint=wrong), TypeError, "3 is no path of a checkpoint"),
+    (lambda: maniple.map(abs, [1], checkpoint="a\udc80"), ValueError, "is no path that can be sent"),
+    (lambda: maniple.map(abs, [1], engine=wrong), TypeError, "engine=3 is no cluster"),
+    (lambda: maniple.Executor(engine=wrong), TypeError, "engine=3 is no cluster"),
+    (lambda: maniple.Executor(cast(Any, 2.5)), TypeError, "max_workers must be an integer"),
+    (lambda: maniple.Executor(True), TypeError, "max_workers must be an integer"),
+    (lambda: maniple.Executor(100_000), ValueError, "max_workers must be at most 65535"),
+    (lambda: maniple.Executor(max_tasks_per_child=True), TypeError, "max_tasks_per_child must be an integer"),
+    (lambda: maniple.Pool(cast(Any, "2")), TypeError, "Number of processes must be an integer"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), WRONG_OPTIONS)
+def test_reproduces_wrong_options_that_reached_the_engine(call: Any, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    assert text in str(caught.value) and type(caught.value) is kind
+
+
+def test_reproduces_a_failure_whose_task_has_no_text() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise LookupError
+
+    story = {"cause": "NodeLost", **dict.fromkeys(("message", "traceback", "stdout", "stderr", "host"), "")}
+    one, other = (Failure(task, {**story, "pid": 1, "attempt": 1}) for task in (Shy(), "x" * 10_000))
+    assert "<Shy whose repr raised LookupError>: node lost" in str(maniple.JobFailed([one], [], 1))
+    assert str(other).endswith("xxx ...: node lost") and len(str(other)) < 400
+
+
+def test_reproduces_a_job_that_cannot_be_said_and_was_waited_for() -> None:
+    spec = JobSpec(Cargo(), work={"Function": {"module": "\udc80"}}, checkpoint=None)
+    job, waits = Job(Plan(spec, None, None), []), list[float]()
+    job._change.wait_for = lambda over, limit=None: waits.append(limit) or over()  # type: ignore
+    with pytest.raises(UnicodeEncodeError):
+        job.run()
+    assert not any(waits)

@@ -32,7 +32,7 @@ from ._client.engine import ENGINES, Away
 from ._client.function import describe, takers
 from ._client.spec import job_spec, limits
 from ._client.wire import LOCAL_LIMIT
-from ._flight import Flight, Item, RemoteTraceback, Room, Several, again, chunked, pickled
+from ._flight import Flight, Item, RemoteTraceback, Room, Several, again, chunked, counted, pickled
 from .codec import Codec, Undecodable
 from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
 
@@ -96,15 +96,11 @@ class Executor(Base):
         memory: int | None = None,
         engine: Cluster | None = None,
     ) -> None:
-        if max_workers is not None and max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")
+        max_workers = counted("max_workers", max_workers, "greater than 0", (1 << 16) - 1)
+        max_tasks_per_child = counted("max_tasks_per_child", max_tasks_per_child, ">= 1", (1 << 32) - 1)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
-        if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
-            raise TypeError("max_tasks_per_child must be an integer")
-        if max_tasks_per_child is not None and not 0 < max_tasks_per_child < 1 << 32:
-            raise ValueError("max_tasks_per_child must be >= 1")
-        self._processes, self._engine = max_workers, engine or ENGINES.default()
+        self._processes, self._engine = max_workers, ENGINES.chosen(engine)
         self.workers = max_workers or os.cpu_count() or 1
         """How many calls run at a time."""
         begin = None if initializer is None else pickled((initializer, initargs))
@@ -196,6 +192,7 @@ class Executor(Base):
                     if buffersize is not None:
                         futures.extend(self.submit(several, chunk) for chunk in itertools.islice(chunks, 1))
                     try:
+                        self._refuse_callbacks()
                         values = first.result(None if end is None else end - time.monotonic())
                     finally:
                         first.cancel()
@@ -222,7 +219,12 @@ class Executor(Base):
         self._pump()
         if wait and self._pid == os.getpid():
             with self._idle:
+                self._refuse_callbacks()
                 self._idle.wait_for(lambda: not self._queue and not self._flights)
+
+    def _refuse_callbacks(self) -> None:
+        for flight in self._flights:
+            flight.connection.refuse_callbacks("calls cannot be waited for")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -383,10 +385,8 @@ class Executor(Base):
             self._idle.notify_all()
 
 
-_ENDED = False
-"""Whether the interpreter ends, and with it the engines."""
-_BUSY: set[Executor] = set()
-"""Those that have something left to do, also if nobody else remembers them."""
+_ENDED = False  # whether the interpreter ends, and with it the engines
+_BUSY: set[Executor] = set()  # those that have something left to do, also if nobody else remembers them
 
 
 def _at_exit() -> None:

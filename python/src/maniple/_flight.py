@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -27,6 +28,18 @@ ROUND = 0.05
 """Seconds of work that are in flight, so that a process never waits for the next call."""
 JOB_CALLS, JOB_BYTES = 50_000, 256 << 20
 """How large a job may grow: the engine keeps its calls until it ends."""
+
+
+def counted(name: str, number: Any, wanted: str, most: int) -> int | None:
+    """How many of something, as the standard library says it if it is none; None for any number."""
+    if number is None:
+        return None
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        raise TypeError(f"{name} must be an integer")
+    count = int(number)
+    if not 0 < count <= most:
+        raise ValueError(f"{name} must be {wanted}" if count <= most else f"{name} must be at most {most}")
+    return count
 
 
 class RemoteTraceback(Exception):

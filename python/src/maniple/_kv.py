@@ -125,11 +125,7 @@ def _from_caller(request: Any, payload: bytes) -> tuple[Any, bytes | bytearray]:
 
     while True:
         with ENGINES.asking() as connection:
-            if connection.is_listening:
-                raise RuntimeError(
-                    "maniple.kv cannot be asked by a callback of a future: it is called by the thread that takes in "
-                    "the answer; have another thread do it"
-                )
+            connection.refuse_callbacks("maniple.kv cannot be asked")
             answer, payload_back = ask(connection, request, payload)
         if answer != "Elsewhere":  # they were moved to another engine just now
             return answer, payload_back

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
 from ._client.job import Job, Outcomes, Plan, Progress
-from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, unpacked, whole
+from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, texts, unpacked, whole
 from ._client.stream import Failed, Stream
 from ._flight import RemoteTraceback
 from ._frames import FRAMES, array, check_output, columns_of, frame
@@ -17,6 +17,7 @@ from ._progress import bar
 from ._windows import Pace, Windows, weight
 from .codec import Codec, Undecodable, head
 from .errors import Failure, FunctionError, JobFailed, JobStopped, TableError, TaskFailed
+from .errors import shown as shown_task
 
 if TYPE_CHECKING:
     from ._client.cluster import Cluster
@@ -164,7 +165,7 @@ def map(
     if buffersize is not None:
         wanted = "at least 1, with output='iterator'"
         buffersize = whole("buffersize", buffersize, wanted, 1 if output == "iterator" else 1 << 62, 1 << 61)
-    names, key_names = list(columns), list(key_columns)
+    names, key_names = texts("columns", columns), texts("key_columns", key_columns)
     kept_in = None
     if checkpoint is not None:
         existing = "SetAside" if fresh else "ResumeAnyWork" if any_work else "Resume"
@@ -336,8 +337,8 @@ def values_in(kept: Rows, job: Outcomes) -> dict[int, Any]:
     lacking = [key for key, at in job.keys.items() if at not in found and at not in job.failures]
     if lacking:  # a file that is changed by others; a value that is left out would be taken for another task's
         raise JobStopped(
-            f"the checkpoint has no value of {len(lacking):,} tasks that were computed, {task_of(lacking[0])!r} among "
-            "them: has it been replaced or changed meanwhile? Repeat the call"
+            f"the checkpoint has no value of {len(lacking):,} tasks that were computed, among them "
+            f"{shown_task(task_of(lacking[0]))}: has it been replaced or changed meanwhile? Repeat the call"
         )
     return decodable(found)
 

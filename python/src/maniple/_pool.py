@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._executor import Executor
-from ._flight import Several, chunked
+from ._flight import Several, chunked, counted
 
 if TYPE_CHECKING:
     from ._client.cluster import Cluster
@@ -162,8 +162,7 @@ class Pool:
         *,
         engine: Cluster | None = None,
     ) -> None:
-        if processes is not None and processes < 1:
-            raise ValueError("Number of processes must be at least 1")
+        processes = counted("Number of processes", processes, "at least 1", (1 << 16) - 1)
         if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild < 1):
             raise ValueError("maxtasksperchild must be a positive int or None")
         self._executor = Executor(

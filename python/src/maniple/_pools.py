@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe
 from ._client.job import Outcomes, Progress
-from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits
+from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, texts
 from ._frames import FRAMES, check_output, frame
 from ._map import OnError, Shown, collected, run, shown, stories
 from .codec import Codec
@@ -173,14 +173,15 @@ def run_pools(
         raise ValueError("resume_from_backup=True wants the file that it resumes from: backup_file=")
     del backup_batch_size
     existing = "Resume" if resume_from_backup else "SetAside"
-    kept_in = None if backup_file is None else checkpoint_spec(backup_file, existing, list(columns), KEYS, "Open")
+    names = texts("columns", columns)
+    kept_in = None if backup_file is None else checkpoint_spec(backup_file, existing, names, KEYS, "Open")
     return _rows(
         job_spec(describe(func), limits(retries, timeout=timeout), kept_in, chunk_size),
         args,
         num_threads,
         shown(progress),
         progress_callback,
-        columns=list(columns),
+        columns=names,
         output=output,
         on_error=on_error,
         engine=engine,

@@ -8,6 +8,9 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+SHOWN = 300
+"""Characters of a task in the text of an error."""
+
 
 class ManipleError(RuntimeError):
     """The base of what this package raises when tasks are run."""
@@ -73,13 +76,22 @@ class Failure:
 
     def __str__(self) -> str:
         """One line: task, cause, message."""
-        text = f"{self.task!r}: {self.cause}"
+        text = f"{shown(self.task)}: {self.cause}"
         first = next(iter(self.message.splitlines()), "")
         return f"{text}: {first}" if first and first not in text else text
 
     def __repr__(self) -> str:
         """The same, as an object."""
         return f"<Failure {self}>"
+
+
+def shown(task: Any) -> str:
+    """A task in the text of an error, whatever its own text is or raises."""
+    try:
+        text = repr(task)
+    except Exception as error:
+        return f"<{type(task).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]} ..."
 
 
 def cause_of(cause: Any) -> str:

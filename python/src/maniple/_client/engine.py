@@ -224,6 +224,12 @@ class Places(Engines):
             return connect(named)
         return self.clusters[-1] if self.clusters else None
 
+    def chosen(self, engine: Cluster | None) -> Cluster | None:
+        """The cluster that a caller names by `engine=`, or the one that is used by default."""
+        if engine is not None and not callable(getattr(engine, "take", None)):
+            raise TypeError(f"engine={engine!r} is no cluster; give what maniple.connect returned, or None")
+        return engine or self.default()
+
     def take(
         self, processes: int | None, cluster: Cluster | None = None, later: Callable[[], None] | None = None
     ) -> Connection:

@@ -147,7 +147,7 @@ class Job:
         ManipleError
             It ended early.
         """
-        lives, before, cluster = 0, (-1, -1), self._plan.engine or ENGINES.default()
+        lives, before, cluster = 0, (-1, -1), ENGINES.chosen(self._plan.engine)
         while True:
             connection = ENGINES.take(self._plan.processes, cluster)
             began = time.monotonic()
@@ -168,6 +168,7 @@ class Job:
 
     def _live(self, connection: Connection) -> dict[str, Any] | None:
         """The job with one engine: how it ended, or nothing if the engine died, or the connection to it."""
+        connection.refuse_callbacks("a job cannot be waited for")
         survives = connection.is_remote and self._plan.has_checkpoint
         self._lost = self._summary = self._received = None
         if self._number is None or not survives:
@@ -182,8 +183,10 @@ class Job:
         spec = self._plan.spec.onward() if self._begun else self._plan.spec
         submit = spec.submit(number, elsewhere=connection.is_remote)
         connection.follow(number, self, survives=survives)
+        is_said = False
         try:
             connection.say(submit)
+            is_said = True
             self._send(connection, number)
             with self._change:
                 while not self._is_over():
@@ -191,7 +194,7 @@ class Job:
                     self._show()
             return self._summary
         except BaseException:
-            self._cancel(connection, number)
+            self._cancel(connection, number, wait=is_said)
             raise
         finally:
             connection.leave(number)
@@ -274,11 +277,11 @@ class Job:
                     self._sent.append(at)
                 yield key
 
-    def _cancel(self, connection: Connection, number: int) -> None:
-        """Have nothing more run, and what is done kept."""
+    def _cancel(self, connection: Connection, number: int, *, wait: bool) -> None:
+        """Have nothing more run, and what is done kept; a job that nobody knows does not end, and is not waited for."""
         connection.say({"Cancel": {"job": number, "now": True}})
         with self._change:
-            self._change.wait_for(self._is_over, 30)
+            self._change.wait_for(self._is_over, 30 if wait else 0)
 
     def _show(self) -> None:
         if self._plan.show is not None:

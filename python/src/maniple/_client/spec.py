@@ -6,6 +6,7 @@ The types are those of `shared/src/job.rs`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -39,6 +40,26 @@ def whole(name: str, value: Any, wanted: str, least: int, most: int) -> int:
     if not least <= int(value) <= most:
         raise ValueError(f"{name}={value!r}: give {wanted}")
     return int(value)
+
+
+def texts(name: str, value: Any) -> list[str]:
+    """An option that has to be several texts; raises TypeError if not."""
+    found = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
+    if found is None or not all(isinstance(one, str) for one in found):
+        raise TypeError(f"{name}={value!r} is no list of texts; give {name}=['close'], say")
+    return [str(one) for one in found]
+
+
+def path_of(value: Any) -> str:
+    """Where a checkpoint is to be; raises TypeError or ValueError if that is no path."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{value!r} is no path of a checkpoint; give a text or a Path")
+    place = os.fsdecode(value)
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{value!r} is no path that can be sent, as it is no UTF-8: choose another file") from error
+    return place
 
 
 def limits(
@@ -83,7 +104,7 @@ def checkpoint_spec(
     flush: float = 1.0,
 ) -> dict[str, Any]:
     """The `CheckpointSpec` of outcomes that are kept."""
-    place = os.fspath(path)
+    place = path_of(path)
     if not (is_number("flush", flush, "seconds") and 0 <= flush <= LONGEST):
         raise ValueError(f"flush={flush!r}: give seconds, at least 0")
     return {

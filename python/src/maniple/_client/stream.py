@@ -107,7 +107,7 @@ class Stream:
 
     def __init__(self, plan: Plan, tasks: Iterable[Any], most: int | None) -> None:
         self._plan, self._tasks, self._most = plan, iter(tasks), most
-        self._engine = plan.engine or ENGINES.default()
+        self._engine = ENGINES.chosen(plan.engine)
         self._encoder, self._decoder = Codec(), Codec()  # one for each of the two threads
         self._change = threading.Condition()
         self._open: dict[int, bytes] = {}
@@ -179,6 +179,8 @@ class Stream:
                     if isinstance(self._end, Exception):
                         raise self._end
                     return False
+                for leg in self._legs:
+                    leg.connection.refuse_callbacks("values cannot be waited for")
                 if self._lost is None:
                     self._change.wait(GLANCE)
             self._show()

@@ -191,6 +191,14 @@ class Connection:
         """Whether this is the thread that hears what is said, which must not wait for it."""
         return threading.current_thread() is self._thread
 
+    def refuse_callbacks(self, what: str) -> None:
+        """Raise RuntimeError in the thread that calls the callbacks of futures: it would wait for itself for ever."""
+        if self.is_listening:
+            raise RuntimeError(
+                f"{what} in a callback of a future: it is called by the thread that takes in the answer; have another "
+                "thread do it"
+            )
+
     def disown(self) -> None:
         """In a process that was forked: the connection is the parent's, and so is its thread."""
         self._stream.close()
