@@ -103,7 +103,7 @@ def begun(initializer: Any, initargs: Any, function: Any) -> Any:
     return function
 
 
-def load(module: str, function: str, path: list[str], pickled: bytes | None, large: dict[str, Any] | None) -> Any:
+def load(module: str, function: str, path: list[str], pickled: "bytes | None", large: "dict[str, Any] | None") -> Any:
     """The function alone."""
     sys.path[:] = path + [entry for entry in sys.path if entry and not entry.startswith(("/dev/fd", "/proc/self/fd"))]
     if path and os.path.isdir(path[0]):
