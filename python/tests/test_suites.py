@@ -8,9 +8,10 @@ the same; one of these that begins to pass is an error, so the list stays true. 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing.pool
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ CANNOT = {
     "TestPoolWorkerLifetime.test_pool_worker_lifetime": PROCESSES,
 }
 """What does not pass, and why."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect() -> Iterator[None]:
+    """These tests collect garbage, up to 300 times for each; not all that pytest has imported, then."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class Executor(maniple.Executor):
