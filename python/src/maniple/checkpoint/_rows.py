@@ -232,9 +232,9 @@ class Rows:
         views = list(rooms)
         arrays = self._arrays(VALUES, names, views)
         if all(array is view for array, view in zip(arrays, views)):
-            return rooms.T
+            return numpy.transpose(rooms)
         whole = joined(arrays)
-        return whole.reshape(len(names), len(self)).T
+        return numpy.transpose(whole.reshape(len(names), len(self)))
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame: the columns of the keys, then those of the values.
