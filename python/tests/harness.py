@@ -86,7 +86,8 @@ class Node:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
         theirs.setblocking(False)  # as the runtime of a node may leave it
-        texts = ((SOURCE / f"{name}.py").read_bytes() for name in ("codec", "shape", "objects", "control", "child"))
+        names = ("codec", "shape", "objects", "control", "loading", "child")
+        texts = ((SOURCE / f"{name}.py").read_bytes() for name in names)
         program = memfd(b"".join(texts))
         beacon = memfd(b"", 4096)
         self.page = memoryview(mmap.mmap(beacon, 4096)).cast("Q")

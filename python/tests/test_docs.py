@@ -37,6 +37,8 @@ def test_the_examples_print_what_they_say(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "client.access").symlink_to(cluster.access)
+    (tmp_path / "rates.py").write_text("def net(price): return price * 0.75")
+    monkeypatch.syspath_prepend(str(tmp_path))
     names: dict[str, Any] = {"columns": ["close", "volume", "mom20"], "key_columns": ["date", "code"]}
     with Encoder(tmp_path / "factors.checkpoint", **names) as file:
         file.rows(ROWS)

@@ -29,10 +29,17 @@ class Unloadable:
     """A function that no other process can load."""
 
     def __reduce__(self) -> Any:
-        return __import__, ("nowhere",)
+        return eval, ("None()",)
 
     def __call__(self, n: int) -> int:
         return n
+
+
+class Needy(Unloadable):
+    """A function that needs a module which is not there."""
+
+    def __reduce__(self) -> Any:
+        return __import__, ("nowhere",)
 
 
 def lacking(n: int) -> int:
@@ -80,10 +87,12 @@ MISTAKES: dict[str, Any] = {
     "a function that is none": lambda: maniple.map(wrong, [1]),
     "a function that does not pickle": lambda: maniple.map(lambda n, held=lock: n, [1]),
     "a function that cannot be loaded there": lambda: maniple.map(Unloadable(), [1]),
+    "a module that is missing there": lambda: maniple.map(Needy(), [1]),
+    "a module that cannot be sent along": lambda: maniple.map(abs, [1], modules=["numpy"]),
     "a task that does not pickle": lambda: maniple.map(abs, [1, lock]),
     "an initializer that raises": lambda: maniple.map(abs, [1], initializer=no_table),
     "shared= for no parameter": lambda: maniple.map(abs, [1], shared={"table": 1}),
-    "a module that is missing there": lambda: maniple.map(lacking, [1]),
+    "a module that a task misses": lambda: maniple.map(lacking, [1]),
     "a task with wrong arguments": lambda: maniple.map(lambda a, b: a, [(1, 2), (1,)]),
     "a value that does not pickle": lambda: maniple.map(lambda n: threading.Lock(), [1]),
     "a task that kills its process": lambda: maniple.map(lambda n: os.kill(os.getpid(), n), [9], retries=0),

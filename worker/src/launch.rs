@@ -1,7 +1,8 @@
 //! What our processes are started with: program, arguments, environment, descriptors.
 //!
 //! It waits for nothing: the keeper says later whether there is a process. A Python child executes the text of
-//! `codec.py`, `shape.py`, `objects.py`, `control.py` and `child.py`, which this binary carries, from a memory file.
+//! `codec.py`, `shape.py`, `objects.py`, `control.py`, `loading.py` and `child.py`, which this binary carries, from a
+//! memory file.
 
 use std::{
     env,
@@ -37,11 +38,12 @@ use crate::{
 };
 
 /// What a child executes.
-const PROGRAM: [&str; 5] = [
+const PROGRAM: [&str; 6] = [
     include_str!("../../python/src/maniple/codec.py"),
     include_str!("../../python/src/maniple/shape.py"),
     include_str!("../../python/src/maniple/objects.py"),
     include_str!("../../python/src/maniple/control.py"),
+    include_str!("../../python/src/maniple/loading.py"),
     include_str!("../../python/src/maniple/child.py"),
 ];
 

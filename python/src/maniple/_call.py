@@ -68,6 +68,12 @@ def maker(begin: bytes | None, authkey: bytes) -> Callable[..., list[Any]]:
         except BaseException as error:
             story = told(error)
             error.__traceback__ = None
+            if type(error) is ModuleNotFoundError and error.name:
+                import os
+
+                advice = f"install it there, or send it along with modules=['{error.name.partition('.')[0]}']"
+                text = f"{error} on {os.uname().nodename}: {advice}"
+                error = ModuleNotFoundError(text, name=error.name, path=error.path)
             try:
                 blob = pickled(error)
                 pickle.loads(blob)

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import Executor as Base
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cloudpickle
@@ -64,14 +64,12 @@ class Executor(Base):
     shared
         Values by name: a call whose function has a parameter of that name, and is not given it, gets the value as a
         keyword argument. See :func:`maniple.map`.
+    modules
+        Modules that are sent along; see :func:`maniple.map`.
     max_tasks_per_child
         How many calls a process makes; then another takes its place. None: any number.
-    retries
-        How often a call is made again after its process died.
-    timeout
-        Seconds that one call may take.
-    memory
-        Bytes that the process of a call may take.
+    retries, timeout, memory
+        How often a call is made again after its process died; seconds that one may take, and bytes of its process.
     engine
         The cluster that makes the calls, if it is not the one that was connected to last.
 
@@ -90,6 +88,7 @@ class Executor(Base):
         initializer: Callable[..., Any] | None = None,
         initargs: tuple[Any, ...] = (),
         shared: dict[str, Any] | None = None,
+        modules: Iterable[str | ModuleType] = (),
         max_tasks_per_child: int | None = None,
         retries: int = 3,
         timeout: float | None = None,
@@ -105,7 +104,7 @@ class Executor(Base):
         """How many calls run at a time."""
         begin = None if initializer is None else pickled((initializer, initargs))
         authkey = bytes(multiprocessing.process.current_process().authkey)
-        function = describe(_call.maker(begin, authkey), shared=shared)
+        function = describe(_call.maker(begin, authkey), shared=shared, modules=modules, engine=engine)
         self._shared = tuple(shared or ())
         self._spec = job_spec(function, limits(retries, 0, timeout, memory, max_tasks_per_child))
         self._codec = Codec()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
@@ -41,6 +42,7 @@ def map(
     shared: dict[str, Any] | None = None,
     initializer: Callable[..., Any] | None = None,
     initargs: tuple[Any, ...] = (),
+    modules: Iterable[str | ModuleType] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     any_work: bool = False,
@@ -82,6 +84,9 @@ def map(
         and Arrow in them are one piece of memory that all processes of a machine read, and nobody may write.
     initializer, initargs
         Called once in each process, before its first task. If it raises, so does this call.
+    modules
+        Modules, or names of modules, that are sent along since the machines that run tasks may lack them: their source
+        text, packages with all that is below them, and what they import from the folder that they are in.
     checkpoint
         File that keeps every outcome; see ``maniple.Checkpoint``. None: values are kept in memory only.
     fresh
@@ -171,7 +176,14 @@ def map(
         existing = "SetAside" if fresh else "ResumeAnyWork" if any_work else "Resume"
         shape = "Any" if any_shape else "Open"
         kept_in = checkpoint_spec(checkpoint, existing, names, key_names, shape, compress=compress, flush=flush)
-    function = describe(func, shared=checked(func, shared), initializer=initializer, initargs=initargs)
+    function = describe(
+        func,
+        shared=checked(func, shared),
+        initializer=initializer,
+        initargs=initargs,
+        modules=modules,
+        engine=engine,
+    )
     spec = job_spec(function, limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
     plan = planned(spec, processes, shown(progress), engine, collect=collect)
     if output == "iterator":

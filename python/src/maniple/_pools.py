@@ -19,6 +19,7 @@ from .errors import JobFailed, TableError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
     from ._client.cluster import Cluster
 
@@ -115,6 +116,7 @@ def run_pools(
     columns: Sequence[str] = (),
     timeout: float | None = None,
     retries: int = 3,
+    modules: Iterable[str | ModuleType] = (),
     progress: bool | Shown | None = None,
     engine: Cluster | None = None,
 ) -> Any:
@@ -149,7 +151,7 @@ def run_pools(
         gives them a row of NaN.
     columns
         Names of what ``func`` returns, for frames and for readers of the checkpoint.
-    timeout, retries, progress, engine
+    timeout, retries, modules, progress, engine
         As in :func:`maniple.map`.
 
     Returns
@@ -176,7 +178,7 @@ def run_pools(
     names = texts("columns", columns)
     kept_in = None if backup_file is None else checkpoint_spec(backup_file, existing, names, KEYS, "Open")
     return _rows(
-        job_spec(describe(func), limits(retries, timeout=timeout), kept_in, chunk_size),
+        job_spec(describe(func, modules=modules, engine=engine), limits(retries, timeout=timeout), kept_in, chunk_size),
         args,
         num_threads,
         shown(progress),
@@ -207,6 +209,7 @@ def run_pools_queue(
     *,
     output: Output = "numpy",
     on_error: OnError = "raise",
+    modules: Iterable[str | ModuleType] = (),
     progress: bool | Shown | None = None,
     engine: Cluster | None = None,
 ) -> Any:
@@ -227,7 +230,7 @@ def run_pools_queue(
         is returned, and what is done is on the disk within a second.
     debug_monitor, debug_log, progress_log, dynamic_njobs
         Only False.
-    output, on_error, progress, engine
+    output, on_error, modules, progress, engine
         As in :func:`run_pools`.
 
     Returns
@@ -246,8 +249,9 @@ def run_pools_queue(
     for name in [name for name, value in asked if value]:
         raise ValueError(f"{name}=True is not supported: {instead[name]}")
     kept_in = checkpoint_spec(backup_file, "Resume", [], KEYS, {"Width": expected_result_length})
+    timeout = 120.0 if task_timeout is None else task_timeout
     return _rows(
-        job_spec(describe(python_function), limits(timeout=120.0 if task_timeout is None else task_timeout), kept_in),
+        job_spec(describe(python_function, modules=modules, engine=engine), limits(timeout=timeout), kept_in),
         args,
         n_jobs,
         shown(progress),

@@ -1,9 +1,9 @@
 """The Python child of a node: loads one function, calls it with key after key, sends back what came of it.
 
-A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py``, ``control.py`` and this file as ``__main__``,
-with two arguments: the descriptors of the control socket and of the beacon page. Nothing but the standard library needs
-to be installed. It knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and
-failures go out. Messages: ``shared/src/wire/child.rs``.
+A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py``, ``control.py``, ``loading.py`` and this file as
+``__main__``, with two arguments: the descriptors of the control socket and of the beacon page. Nothing but the standard
+library needs to be installed. It knows nothing of jobs, batches, retries or time limits: ordinals and keys come in,
+values and failures go out. Messages: ``shared/src/wire/child.rs``.
 
 Invariants
 - While a key is unpickled, a task called or a value pickled, the beacon's first word holds the task's ordinal.
@@ -25,13 +25,12 @@ import os
 import signal
 import sys
 import time
-from functools import partial, reduce
 from typing import Any, NoReturn
 
 if "Codec" not in globals():
     from maniple.codec import Codec, Undecodable, Unkeepable, head, name_of, text_of
     from maniple.control import HIGH_FD, Control
-    from maniple.objects import read
+    from maniple.loading import Unloadable, prepared
     from maniple.shape import Shape
 
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
@@ -43,10 +42,6 @@ GC_THRESHOLD = 50_000  # as fast as no collector at all, and cycles are still co
 RUNNING, STOP, COMMITTED = 0, 1, 2  # words of the beacon
 STREAMS = ("stdin", "stdout", "stderr")
 INTERNAL_ERROR = 70
-
-
-class Unloadable(Exception):
-    """There is no function to call: why, in one line."""
 
 
 def cut(text: str, tail: int = 0) -> str:
@@ -73,64 +68,6 @@ def traceback_of(error: BaseException) -> str:
         return cut("".join(traceback.format_exception(type(error), error, frames)), TEXT_LIMIT // 2)
     except BaseException as other:
         return f"<its traceback raised {name_of(type(other))}>"
-
-
-def prepared(what: dict[str, Any]) -> Any:
-    """The function that is to be called, with what all calls share; raises Unloadable from what is the matter."""
-    objects = {told["purpose"]: told for told in what.get("objects", ())}
-    ours, theirs = f"{sys.version_info[0]}.{sys.version_info[1]}", what.get("version")
-    if theirs and theirs != ours:
-        raise Unloadable(
-            f"function {what['function']} was sent by Python {theirs}, and {sys.executable} is Python {ours}: use one "
-            "version on all machines (maniple worker --python), or have the function in a module that each of them has"
-        )
-    function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
-    if "Shared" not in objects:
-        return function
-    try:
-        return partial(function, **read(objects["Shared"], own=False))
-    except BaseException as error:
-        why = f"{name_of(type(error))}: {text_of(error)}"
-        raise Unloadable(f"what the tasks share cannot be loaded in {sys.executable}: {why}") from error
-
-
-def begun(initializer: Any, initargs: Any, function: Any) -> Any:
-    """A function with an initializer, which is called."""
-    try:
-        initializer(*initargs)
-    except BaseException as error:
-        raise Unloadable(f"the initializer raised {name_of(type(error))}: {text_of(error)}") from error
-    return function
-
-
-def load(module: str, function: str, path: list[str], pickled: "bytes | None", large: "dict[str, Any] | None") -> Any:
-    """The function alone."""
-    sys.path[:] = path + [entry for entry in sys.path if entry and not entry.startswith(("/dev/fd", "/proc/self/fd"))]
-    if path and os.path.isdir(path[0]):
-        os.chdir(path[0])
-    if pickled is not None or large is not None:
-        try:
-            sent = read(large, own=True) if large else importlib.import_module("pickle").loads(pickled)
-        except BaseException as error:
-            what = f"{name_of(type(error))}: {text_of(error)}"
-            raise Unloadable(f"function {function} does not unpickle in {sys.executable}: {what}") from error
-        return sent if type(sent) is not dict else begun(**sent)
-    try:
-        __import__(module)
-        loaded = sys.modules[module]
-    except BaseException as error:
-        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-            where = ", ".join(path) or "no folder of the job"
-            raise Unloadable(f"no module {error.name} in {where}, nor where {sys.executable} looks") from error
-        raise Unloadable(f"module {module} raised {name_of(type(error))}: {text_of(error)}") from error
-    place = f"module {module} ({getattr(loaded, '__file__', None) or 'built in'})"
-    try:
-        found = reduce(getattr, function.split("."), loaded)
-    except BaseException as error:
-        raise Unloadable(f"no function {function} in {place}") from error
-    if not callable(found):
-        raise Unloadable(f"{function} in {place} cannot be called: it is of type {name_of(type(found))}")
-    return found
 
 
 class Pipe(io.FileIO):

@@ -5,6 +5,7 @@ Every one of them says in its text what is the matter and what to do next.
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import Any
 
@@ -43,6 +44,12 @@ class TableError(ManipleError, ValueError):
     results: list[Any] | None = None
 
 
+def with_advice(text: str) -> str:
+    """What is said of a module that is missing on a machine, and what to do."""
+    found = re.search(r"[Nn]o module (?:named )?'?(\w+)[\w.]*'? on ", text)
+    return f"{text}: install it there, or send it along with modules=['{found[1]}']" if found else text
+
+
 class Failure:
     """A task that failed for good, with its story.
 
@@ -78,6 +85,8 @@ class Failure:
         """One line: task, cause, message."""
         text = f"{shown(self.task)}: {self.cause}"
         first = next(iter(self.message.splitlines()), "")
+        if self.cause == "ModuleNotFoundError":
+            first = with_advice(f"{first} on {self.host}")
         return f"{text}: {first}" if first and first not in text else text
 
     def __repr__(self) -> str:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FunctionError
 from .cargo import Cargo, dumped
+from .engine import ENGINES
+from .sources import Named, packed
 from .spec import Function
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
 
 LARGE = 900 << 10
 """Bytes of a function beyond which it is an object."""
@@ -55,13 +61,19 @@ def describe(
     shared: dict[str, Any] | None = None,
     initializer: Callable[..., Any] | None = None,
     initargs: tuple[Any, ...] = (),
+    modules: Iterable[Named] = (),
+    engine: Cluster | None = None,
 ) -> Function:
     """What is sent of a function: it gets what is `shared` as keyword arguments, the initializer is called before it.
+
+    With it go the `modules`, and to a cluster the caller's own.
 
     Raises
     ------
     FunctionError
         It is none, does not pickle, or is too large.
+    TypeError, ValueError
+        An option is wrong.
     """
     if not callable(function):
         raise FunctionError(f"a function is wanted, not {function!r} of type {type(function).__name__}")
@@ -71,12 +83,17 @@ def describe(
     cargo.share(shared)
     module, name = name_of(function)
     spec: dict[str, Any] = {"module": module, "function": name, "path": path(), "python": sys.executable}
-    if initializer is None and is_importable(function, module, name):
+    sent = packed(modules, function, own=(engine or ENGINES.default()) is not None)
+    is_imported = initializer is None and is_importable(function, module, name)
+    if is_imported and sent is None:
         return Function(spec, cargo)
-    spec["version"] = VERSION
+    if not is_imported:
+        spec["version"] = VERSION
     # In one pickle both have the same globals, as they had here.
     both = {"initializer": initializer, "initargs": initargs, "function": function}
     pickled = dumped(function if initializer is None else both, f"function {name}")
+    if sent is not None:  # to be found before anything is unpickled that comes from them
+        pickled = pickle.dumps({"modules": sent, "pickled": pickled}, protocol=5)
     if len(pickled) <= LARGE:
         spec["pickled"] = pickled
     else:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..codec import Codec, Unkeepable
-from ..errors import EngineError, FunctionError, JobStopped, ManipleError
+from ..errors import EngineError, FunctionError, JobStopped, ManipleError, with_advice
 from .engine import ENGINES
 from .spec import JobSpec, fields_of, results_of
 from .wire import Connection
@@ -350,4 +350,4 @@ def error_of(why: str, message: str, spec: JobSpec) -> Exception:
 
         return CheckpointError(message)
     kind: type[ManipleError] = FunctionError if why == "Input" else JobStopped
-    return kind(message)
+    return kind(with_advice(message))

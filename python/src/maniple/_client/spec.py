@@ -145,9 +145,9 @@ class JobSpec(dict[str, Any]):
         if elsewhere:
             if fields["objects"]:
                 raise FunctionError(
-                    "what is given as shared=, and a function of more than 900 KiB, is mapped by processes of this "
-                    "machine and cannot be sent to a cluster: have the function load its data by itself, from a file, "
-                    "once a process"
+                    "what is given as shared=, and a function of more than 900 KiB with its modules, is mapped by "
+                    "processes of this machine and cannot be sent to a cluster: have the function load its data by "
+                    "itself, from a file, once a process"
                 )
             # The interpreter of this machine is none of the workers'.
             fields["work"] = {"Function": fields["work"]["Function"] | {"python": None}}

@@ -1,0 +1,137 @@
+"""The function of a child: by its import path, or by value, with modules that this machine may lack.
+
+A node executes the text of this file between those of ``control.py`` and ``child.py``. It does not know which modules
+are worth sending (``maniple/_client/sources.py``). One that was sent is a module like any other, though it lies on no
+disk, and is imported even where another of that name is installed: so every machine runs what the caller has.
+"""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from functools import partial, reduce
+from typing import Any
+
+if "Codec" not in globals():
+    from maniple.codec import name_of, text_of
+    from maniple.objects import read
+
+
+class Unloadable(Exception):
+    """There is no function to call: why, in one line."""
+
+
+def prepared(what: dict[str, Any]) -> Any:
+    """The function that is to be called, with what all calls share; raises Unloadable from what is the matter."""
+    objects = {told["purpose"]: told for told in what.get("objects", ())}
+    ours, theirs = f"{sys.version_info[0]}.{sys.version_info[1]}", what.get("version")
+    if theirs and theirs != ours:
+        raise Unloadable(
+            f"function {what['function']} was sent by Python {theirs}, and {sys.executable} is Python {ours}: use one "
+            "version on all machines (maniple worker --python), or have the function in a module that each of them has"
+        )
+    function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
+    if "Shared" not in objects:
+        return function
+    try:
+        return partial(function, **read(objects["Shared"], own=False))
+    except BaseException as error:
+        why = f"{name_of(type(error))}: {text_of(error)}"
+        raise Unloadable(f"what the tasks share cannot be loaded in {sys.executable}: {why}") from error
+
+
+def begun(initializer: Any, initargs: Any, function: Any) -> Any:
+    """A function with an initializer, which is called."""
+    try:
+        initializer(*initargs)
+    except BaseException as error:
+        where = f" on {os.uname().nodename}" if lacking(error) else ""
+        raise Unloadable(f"the initializer raised {name_of(type(error))}: {text_of(error)}{where}") from error
+    return function
+
+
+def lacking(error: BaseException) -> str:
+    """The module that is missing, if that is it."""
+    return error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+
+
+def load(module: str, function: str, path: list[str], pickled: "bytes | None", large: "dict[str, Any] | None") -> Any:
+    """The function alone."""
+    sys.path[:] = path + [entry for entry in sys.path if entry and not entry.startswith(("/dev/fd", "/proc/self/fd"))]
+    if path and os.path.isdir(path[0]):
+        os.chdir(path[0])
+    host = os.uname().nodename
+    if pickled is not None or large is not None:
+        try:
+            loads = importlib.import_module("pickle").loads
+            sent = read(large, own=True) if large else loads(pickled)
+            if type(sent) is dict and "modules" in sent:
+                provide(sent["modules"])
+                sent = loads(sent["pickled"])
+        except BaseException as error:
+            if missing := lacking(error):
+                raise Unloadable(f"no module {missing} on {host}, and function {function} needs it") from error
+            what = f"{name_of(type(error))}: {text_of(error)}"
+            raise Unloadable(f"function {function} does not unpickle in {sys.executable}: {what}") from error
+        return sent if type(sent) is not dict else begun(**sent)
+    try:
+        __import__(module)
+        loaded = sys.modules[module]
+    except BaseException as error:
+        missing = lacking(error)
+        if missing and f"{module}.".startswith(f"{missing}."):
+            where = ", ".join(path) or "no folder of the job"
+            raise Unloadable(f"no module {missing} on {host} in {where}, nor where {sys.executable} looks") from error
+        if missing:
+            raise Unloadable(f"no module {missing} on {host}, and module {module} imports it") from error
+        raise Unloadable(f"module {module} raised {name_of(type(error))}: {text_of(error)}") from error
+    place = f"module {module} ({getattr(loaded, '__file__', None) or 'built in'})"
+    try:
+        found = reduce(getattr, function.split("."), loaded)
+    except BaseException as error:
+        raise Unloadable(f"no function {function} in {place}") from error
+    if not callable(found):
+        raise Unloadable(f"{function} in {place} cannot be called: it is of type {name_of(type(found))}")
+    return found
+
+
+class Sent:
+    """Finds and loads such modules; of each it has the caller's file, whether it is a package, and the source text."""
+
+    def __init__(self, sources: dict[str, tuple[str, bool, str]]) -> None:
+        self.sources = sources
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """As the import system asks it; `__file__` is the path that the caller has, whether there is such a file."""
+        if name not in self.sources:
+            return None
+        file, is_package, _ = self.sources[name]
+        loader: Any = self
+        if not file and importlib.machinery.PathFinder.find_spec(name, path):
+            return None  # a folder without a file of its own: the one here has parts that were not sent
+        spec = importlib.util.spec_from_loader(name, loader, origin=file or None, is_package=is_package)
+        if spec is not None and file:
+            spec.has_location = True
+            if spec.submodule_search_locations is not None:
+                spec.submodule_search_locations.append(os.path.dirname(file))
+        return spec
+
+    def create_module(self, spec: Any) -> None:
+        """The import system's own kind will do."""
+
+    def exec_module(self, module: Any) -> None:
+        """Runs the source."""
+        name = module.__spec__.name
+        exec(compile(self.sources[name][2], self.sources[name][0] or name, "exec", dont_inherit=True), module.__dict__)
+
+    def get_source(self, name: str) -> str:
+        """What tracebacks show."""
+        return self.sources[name][2]
+
+
+def provide(packed: bytes) -> None:
+    """Has modules found from now on."""
+    text = importlib.import_module("zlib").decompress(packed)
+    finder: Any = Sent(importlib.import_module("pickle").loads(text))
+    sys.meta_path.insert(0, finder)
