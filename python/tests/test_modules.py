@@ -234,6 +234,29 @@ def test_what_is_installed_or_compiled_is_not_the_callers_own(folder: Path, monk
         importlib.import_module(name)
     assert names(packed([], abs, own=True)) == []
     assert names(packed(["apart"], abs, own=True)) == ["apart"], "who names it wants it"
+    (folder / "built" / f"fast{EXTENSION_SUFFIXES[0]}").unlink()
+    assert names(packed([], abs, own=True)) == ["built"]
+
+
+def test_of_a_folder_in_several_places_the_callers_own_part_goes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = folder / ".venv" / "lib" / "site-packages"
+    (installed / "folded").mkdir(parents=True)
+    (installed / "folded" / "other.py").write_text("")
+    (installed / "folded" / f"fast{EXTENSION_SUFFIXES[0]}").write_text("")
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.chdir(folder)
+    importlib.import_module("folded.other")
+    assert names(packed([], abs, own=True)) == ["folded", "folded.deep", "folded.deep.late", "folded.side"]
+
+
+def test_a_source_goes_as_it_is_encoded(folder: Path) -> None:
+    (folder / "apart.py").write_bytes("# coding: latin-1\ndef word(x): return 'é' + x".encode("latin-1"))
+    apart = importlib.import_module("apart")
+    assert maniple.map(apart.word, ["a"], modules=[apart]) == ["éa"]
+    (folder / "folded" / "strange.py").write_bytes(b"\xff\x00(")
+    (folder / "folded" / "dangling.py").symlink_to("nowhere")
+    side = importlib.import_module("folded.side")
+    assert maniple.map(side.third, [3], modules=["folded"]) == [1.0]
 
 
 def test_on_a_cluster_the_callers_own_go_along(

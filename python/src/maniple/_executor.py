@@ -104,7 +104,7 @@ class Executor(Base):
         """How many calls run at a time."""
         begin = None if initializer is None else pickled((initializer, initargs))
         authkey = bytes(multiprocessing.process.current_process().authkey)
-        function = describe(_call.maker(begin, authkey), shared=shared, modules=modules, engine=engine)
+        function = describe(_call.maker(begin, authkey), shared=shared, modules=modules, engine=self._engine)
         self._shared = tuple(shared or ())
         self._spec = job_spec(function, limits(retries, 0, timeout, memory, max_tasks_per_child))
         self._codec = Codec()

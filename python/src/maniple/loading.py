@@ -99,7 +99,7 @@ def load(module: str, function: str, path: list[str], pickled: "bytes | None", l
 class Sent:
     """Finds and loads such modules; of each it has the caller's file, whether it is a package, and the source text."""
 
-    def __init__(self, sources: dict[str, tuple[str, bool, str]]) -> None:
+    def __init__(self, sources: dict[str, tuple[str, bool, bytes]]) -> None:
         self.sources = sources
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
@@ -127,7 +127,7 @@ class Sent:
 
     def get_source(self, name: str) -> str:
         """What tracebacks show."""
-        return self.sources[name][2]
+        return importlib.util.decode_source(self.sources[name][2])
 
 
 def provide(packed: bytes) -> None:

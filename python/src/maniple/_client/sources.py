@@ -23,7 +23,7 @@ from types import CodeType, ModuleType
 from typing import Any, Union
 
 Named = Union[str, ModuleType]
-Source = tuple[str, bool, str]
+Source = tuple[str, bool, bytes]
 """File, whether it is a package, text."""
 
 INSTALLED = ("site-packages", "dist-packages")
@@ -78,12 +78,13 @@ def asked_for(name: str) -> dict[str, Source]:
     spec = spec_of(name)
     if spec is None and name not in sys.modules:
         raise ValueError(f"modules=: there is no module {name} here that could be sent")
-    compiled = next(compiled_parts(spec), None) if spec else None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    compiled = next(compiled_parts(spec, places), None) if spec else None
     if compiled:
         raise ValueError(
             f"modules=: {name} has compiled parts, which cannot be sent ({compiled}): install it where tasks run"
         )
-    found = sources_of(name, spec) if spec else {}
+    found = sources_of(name, spec, places) if spec else {}
     if name not in found:
         raise ValueError(f"modules=: {name} has no Python source here that could be sent: install it where tasks run")
     return found
@@ -94,10 +95,13 @@ def own_sources(name: str, folders: list[str]) -> dict[str, Source]:
     if name in ("__main__", "__mp_main__", "maniple") or name in sys.builtin_module_names:
         return {}
     spec = spec_of(name)
-    places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
-    if spec is None or not any(place and is_own(place, folders) for place in places) or any(compiled_parts(spec)):
+    if spec is None:
         return {}
-    return sources_of(name, spec)
+    # A folder without a file of its own may have parts in several places.
+    places = [place for place in spec.submodule_search_locations or () if is_own(place, folders)]
+    if (not places and not is_own(spec.origin or "", folders)) or any(compiled_parts(spec, places)):
+        return {}
+    return sources_of(name, spec, places)
 
 
 def own_folders() -> list[str]:
@@ -122,49 +126,47 @@ def spec_of(name: str) -> ModuleSpec | None:
         return None
 
 
-def compiled_parts(spec: ModuleSpec) -> Iterator[str]:
-    """The files of a module that are machine code."""
-    files: Iterable[Any] = [spec.origin or ""]
-    for folder in spec.submodule_search_locations or ():
-        files = Path(folder).rglob("*.*")
-    return (str(file) for file in files if str(file).endswith(tuple(EXTENSION_SUFFIXES)))
+def compiled_parts(spec: ModuleSpec, places: list[str]) -> Iterator[str]:
+    """The files of a module, or of the folders of a package, that are machine code."""
+    files = [spec.origin or "", *(str(file) for folder in places for file in Path(folder).rglob("*.*"))]
+    return (file for file in files if file.endswith(tuple(EXTENSION_SUFFIXES)))
 
 
-def sources_of(name: str, spec: ModuleSpec) -> dict[str, Source]:
-    """The sources of a module, of a package with all that is below it."""
+def sources_of(name: str, spec: ModuleSpec, places: list[str]) -> dict[str, Source]:
+    """The sources of a module, or of all that is below the folders of a package."""
     if spec.submodule_search_locations is None:
         file = spec.origin or ""
-        return {name: (file, False, text_of(file))} if file.endswith(".py") and os.path.exists(file) else {}
+        return {name: (file, False, text_of(file))} if file.endswith(".py") and os.access(file, os.R_OK) else {}
     found: dict[str, Source] = {}
-    for folder in spec.submodule_search_locations:
+    for folder in places:
         for path in sorted(Path(folder).rglob("*.py")):
             parts = [name, *path.relative_to(folder).with_suffix("").parts]
-            if not all(part.isidentifier() for part in parts):
+            if not all(part.isidentifier() for part in parts) or not os.access(path, os.R_OK):
                 continue
             is_package = parts[-1] == "__init__"
             for depth in range(1, len(parts)):
-                found.setdefault(".".join(parts[:depth]), ("", True, ""))
+                found.setdefault(".".join(parts[:depth]), ("", True, b""))
             found[".".join(parts[:-1] if is_package else parts)] = str(path), is_package, text_of(str(path))
     return found
 
 
-def text_of(file: str) -> str:
-    """A source as Python reads it."""
-    return importlib.util.decode_source(Path(file).read_bytes())
+def text_of(file: str) -> bytes:
+    """A source as it is; how it is encoded says its head."""
+    return Path(file).read_bytes()
 
 
 def script_imports() -> list[str]:
     """What the script imports, inside of functions as well; a notebook has no such file."""
     script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
-    return imports_in(text_of(script)) if script.endswith(".py") and os.path.exists(script) else []
+    return imports_in(text_of(script)) if script.endswith(".py") and os.access(script, os.R_OK) else []
 
 
 @lru_cache(maxsize=1024)
-def imports_in(text: str) -> list[str]:
+def imports_in(text: bytes) -> list[str]:
     """The modules that a source imports by absolute names, wherever in it."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
-    except SyntaxError:
+    except (SyntaxError, ValueError):
         return []
     plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     return plain + [
