@@ -303,3 +303,21 @@ def test_reproduces_a_callback_that_waited_for_itself(act: Any, fifo: str) -> No
         open(fifo, "w").close()
         assert "callback of a future" in str(heard.get(timeout=60))
     assert maniple.map(abs, [-1], processes=2) == [1]
+
+
+def test_reproduces_an_interrupt_after_which_all_calls_were_made(script: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    caller = script(
+        """
+        executor = maniple.Executor(1)
+        calls = [executor.submit(lambda: open("fifo").close()), executor.submit(lambda: open("made", "w").close())]
+        open("fifo", "w")  # it runs now; its end waits for another one
+        executor.submit(lambda: open("fifo").close())
+        print("begun", flush=True)
+        executor.submit(lambda: open("fifo").close()).result()
+        """
+    )
+    assert caller.stdout.readline() == "begun\n"
+    caller.send_signal(signal.SIGINT)
+    _, stderr = caller.communicate(timeout=60)
+    assert caller.returncode == -signal.SIGINT and stderr.rstrip().endswith("KeyboardInterrupt")

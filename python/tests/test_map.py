@@ -235,6 +235,27 @@ def test_results_of_more_than_the_engine_may_have_on_the_way_all_come(script: An
     assert (stdout, stderr) == (f"{sum(range(4 << 20, (4 << 20) + 40))}\n", "")
 
 
+def test_reproduces_tasks_of_a_class_of_the_script(script: Any) -> None:
+    caller = script(
+        """
+        import enum, types
+        class Side(enum.Enum):
+            BUY = 1
+        class Order(types.SimpleNamespace):
+            pass
+        def doubled(order):
+            return Order(side=order.side, size=2 * order.size)
+        orders = [Order(side=Side.BUY, size=1), Order(side=Side.BUY, size=2), Order(side=Side.BUY, size=1)]
+        print(maniple.map(doubled, orders) == [doubled(order) for order in orders])
+        print(list(maniple.map(lambda side: side is Side.BUY, [Side.BUY], output="iterator")))
+        maniple.kv.set("order", orders[0])
+        print(maniple.kv.get("order") == orders[0], maniple.map(lambda n: n * maniple.kv.get("order").size, [3]))
+        """
+    )
+    stdout, stderr = caller.communicate(timeout=PATIENCE)
+    assert (stdout, stderr) == ("True\n[True]\nTrue [3]\n", "")
+
+
 def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> None:
     log = str(tmp_path / "log")
 

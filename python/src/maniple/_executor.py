@@ -16,6 +16,7 @@ import logging
 import multiprocessing.process
 import os
 import pickle
+import sys
 import threading
 import time
 from collections import deque
@@ -29,10 +30,10 @@ import cloudpickle
 
 from . import _call
 from ._client.engine import ENGINES, Away
-from ._client.function import describe, takers
+from ._client.function import describe
 from ._client.spec import job_spec, limits
 from ._client.wire import LOCAL_LIMIT
-from ._flight import Flight, Item, RemoteTraceback, Room, Several, again, chunked, counted, pickled
+from ._flight import Flight, Item, RemoteTraceback, Room, Several, again, chunked, counted, lacking, pickled
 from .codec import Codec, Undecodable
 from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
 
@@ -133,7 +134,7 @@ class Executor(Base):
         name = getattr(fn, "__qualname__", type(fn).__qualname__)
         work, trouble, is_due = b"", None, False
         try:
-            work = pickled((fn, args, kwargs, self._lacking(fn, args, kwargs) if self._shared else ()))
+            work = pickled((fn, args, kwargs, lacking(self._shared, fn, args, kwargs)))
             if len(work) > LOCAL_LIMIT - 64:
                 raise FunctionError(
                     f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {LOCAL_LIMIT >> 20} MiB can be sent"
@@ -143,10 +144,10 @@ class Executor(Base):
         with self._lock:
             if self._broken is not None:
                 raise BrokenExecutor(self._broken)
-            if self._closed:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            if _ENDED:
-                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            if self._closed or _ENDED:
+                raise RuntimeError(
+                    f"cannot schedule new futures after {'' if self._closed else 'interpreter '}shutdown"
+                )
             if self._pid != os.getpid():
                 raise RuntimeError("this executor belongs to the process that this one was forked from; make a new one")
             if trouble is None:
@@ -160,11 +161,6 @@ class Executor(Base):
         elif is_due:
             self._pump()
         return future
-
-    def _lacking(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
-        """What a call gets of the shared values."""
-        inner, given = (fn.function, 0) if isinstance(fn, Several) else (fn, len(args))
-        return tuple(name for name in takers(inner, self._shared, given) or () if name not in kwargs)
 
     def map(
         self,
@@ -392,7 +388,10 @@ def _at_exit() -> None:
     """Calls that were submitted are made before the interpreter ends, as with any executor."""
     global _ENDED
     _ENDED = True
+    is_interrupt = issubclass(getattr(sys, "last_type", None) or Exception, KeyboardInterrupt)
     for executor in list(_BUSY):
+        if is_interrupt and not hasattr(sys, "ps1"):  # which ends this program, and not just a line of it
+            executor.kill()
         executor.shutdown()
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from ._client.engine import ENGINES
+from ._client.function import takers
 from ._client.spec import JobSpec, results_of
 from ._client.wire import Connection
 
@@ -172,6 +173,16 @@ class Several:
     def __call__(self, calls: list[Any], **shared: Any) -> list[Any]:
         """The values, in order."""
         return [self.function(*(call if self.star else (call,)), **shared) for call in calls]
+
+
+def lacking(
+    shared: tuple[str, ...], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, ...]:
+    """What a call gets of the values that are shared."""
+    if not shared:
+        return ()
+    inner, given = (fn.function, 0) if isinstance(fn, Several) else (fn, len(args))
+    return tuple(name for name in takers(inner, shared, given) or () if name not in kwargs)
 
 
 def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:

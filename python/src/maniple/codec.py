@@ -226,14 +226,20 @@ class Codec:
     def dumps(self, value: Any) -> bytes:
         if not self.alone:
             raise OneByOne
-        self.pickled, why = True, ""
+        self.pickled, why, by_name = True, "", b""
         for module in ("pickle", "cloudpickle"):
             try:
-                return bytes(importlib.import_module(module).dumps(value, protocol=5))
+                data = bytes(importlib.import_module(module).dumps(value, protocol=5))
             except MemoryError:
                 raise
             except BaseException as error:
                 why = why or f"{name_of(type(error))}: {text_of(error)}"
+                continue
+            if module == "cloudpickle" or b"__main__" not in data:
+                return data
+            by_name = data  # of a class that another process has not got by this name
+        if by_name:
+            return by_name
         raise Unkeepable(name_of(type(value)), why)
 
     def native(self, code: int, data: bytes | bytearray) -> Any:
