@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from ._client.job import Progress
 
-WIDTH = 24
+WIDTH, UNBOUNDED = 24, 1 << 16
 
 
 def bar(*, always: bool) -> Callable[[Progress], None] | None:
@@ -19,7 +21,7 @@ def bar(*, always: bool) -> Callable[[Progress], None] | None:
 
     def draw(progress: Progress) -> None:
         nonlocal last, open_line
-        text = line(progress)
+        text = line(progress, columns(stream))
         ended = progress.complete and progress.finished == progress.total
         if text != last or (ended and open_line):  # that these are all may be learnt behind the last outcome
             stream.write(f"\r{text:<{len(last)}}" + ("\n" if ended else ""))
@@ -29,17 +31,27 @@ def bar(*, always: bool) -> Callable[[Progress], None] | None:
     return draw
 
 
-def line(progress: Progress) -> str:
-    """Share, count, time, rate, and what failed."""
+def columns(stream: TextIO) -> int:
+    """How many characters fit into a line of a terminal; of anything else any number does."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or UNBOUNDED
+    except (OSError, ValueError, AttributeError):
+        return UNBOUNDED
+
+
+def line(progress: Progress, room: int) -> str:
+    """Share, count, time, rate, and what failed, in less than the room: a line that wraps cannot be redrawn."""
     total, finished = progress.total, progress.finished
     share = finished / total if total else 0.0
     rate = progress.done / progress.elapsed if progress.elapsed else 0.0
     left = (total - finished) / rate if rate else 0.0
-    full = "#" * int(WIDTH * share)
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     skipped = f", {progress.skipped:,} known" if progress.skipped else ""
     times = f"{clock(progress.elapsed)}<{clock(left)}"
-    return f"{share:4.0%}|{full:<{WIDTH}}| {finished:,}/{total:,} [{times}, {rate:,.1f}/s{skipped}{failed}]"
+    told = f" {finished:,}/{total:,} [{times}, {rate:,.1f}/s{skipped}{failed}]"
+    width = max(0, min(WIDTH, room - len(told) - len("100%||") - 1))
+    full = "#" * int(width * share)
+    return f"{share:4.0%}|{full:<{width}}|{told}"[: room - 1]
 
 
 def clock(seconds: float) -> str:
