@@ -179,6 +179,14 @@ def test_the_line_ends_when_it_is_learnt_that_these_are_all(capsys: pytest.Captu
     assert shown.count("3/3") == 2 and shown.count("\n") == 1 and shown.endswith("\n")
 
 
+def test_reproduces_a_line_that_was_longer_than_the_terminal() -> None:
+    far = maniple.Progress(2_000_000, complete=True, done=900_000, skipped=700_000, failed=1_000, busy=2, elapsed=5e3)
+    lines = {room: maniple._progress.line(far, room) for room in (20, 60, 80, 100, 1 << 16)}
+    assert all(len(text) < room for room, text in lines.items())
+    assert lines[60].startswith(" 80%|| 1,601,000/2,000,000 [1:23:20<") and len(lines[80]) == 79
+    assert (lines[100].count("#"), lines[1 << 16].count("#")) == (15, 19)
+
+
 def test_each_job_hears_how_far_it_is_itself(fifo: str, tmp_path: Path) -> None:
     heard = threading.Event()
     told: list[maniple.Progress] = []
@@ -233,6 +241,19 @@ def test_results_of_more_than_the_engine_may_have_on_the_way_all_come(script: An
     )
     stdout, stderr = caller.communicate(timeout=PATIENCE)
     assert (stdout, stderr) == (f"{sum(range(4 << 20, (4 << 20) + 40))}\n", "")
+
+
+def test_reproduces_a_module_that_runs_tasks_when_it_is_imported(script: Any, tmp_path: Path) -> None:
+    (tmp_path / "eager.py").write_text(
+        "import maniple, os\n"
+        "def f(x): return x\n"
+        "if os.environ.setdefault('EAGER_DEPTH', '0') > '1': os._exit(9)\n"  # or there would be no end of processes
+        "os.environ['EAGER_DEPTH'] = str(int(os.environ['EAGER_DEPTH']) + 1)\n"
+        "try:\n    print(maniple.map(f, [1]))\n"
+        "except maniple.FunctionError as error:\n    print(error)\n"
+    )
+    stdout, stderr = script("import eager").communicate(timeout=PATIENCE)
+    assert "module eager runs tasks when it is imported" in stdout and stderr == ""
 
 
 def test_reproduces_tasks_of_a_class_of_the_script(script: Any) -> None:

@@ -54,6 +54,22 @@ def binary() -> str:
     return found
 
 
+def refuse_imports() -> None:
+    """Raise EngineError in a process that runs tasks, where a module that it imports runs some: without end, mostly."""
+    if not hasattr(sys.modules.get("__main__"), "_maniple_child"):
+        return
+    frame, module = sys._getframe(), None
+    while frame.f_back is not None:
+        if frame.f_code.co_name == "<module>":
+            module = frame.f_globals.get("__name__")
+        elif frame.f_code.co_filename == "<frozen importlib._bootstrap>" and module is not None:
+            raise EngineError(
+                f"module {module} runs tasks when it is imported, and the process that is to run them imports it: put "
+                "these lines under if __name__ == '__main__':, or into a function"
+            )
+        frame = frame.f_back
+
+
 class Engine:
     """A process that runs tasks with so many processes of its own, and the connection to it."""
 
@@ -237,6 +253,7 @@ class Places(Engines):
 
         A cluster that is away is waited for; with `later` that is called when it is back, and `Away` raised.
         """
+        refuse_imports()
         cluster = cluster or self.default()
         return super().take(processes) if cluster is None else cluster.take(later)
 
