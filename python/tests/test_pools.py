@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
+import maniple
 import maniple as rust_pyfunc
 from maniple import Checkpoint, CheckpointError, JobFailed
 from maniple._client.engine import ENGINES
@@ -157,3 +159,22 @@ def test_the_queue_takes_its_parameters_and_refuses_others_by_name(tmp_path: Pat
 def test_a_row_of_another_length_has_failed(tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match="2 of 2 tasks failed"):
         rust_pyfunc.run_pools_queue(row, ARGS[:2], 2, tmp_path / "f", 4)
+
+
+def test_reproduces_items_that_are_objects_and_made_no_rows(tmp_path: Path) -> None:
+    days = [[datetime.date(2024, 1, 1), "a"], [datetime.date(2024, 1, 2), "a"]]
+    for file in (None, tmp_path / "f"):
+        rows = maniple.run_pools(lambda day, code: [day.day], days, backup_file=file, output="list")
+        assert rows == [[*days[0], 1], [*days[1], 2]]
+
+
+def test_reproduces_a_word_for_errors_that_left_items_out(tmp_path: Path) -> None:
+    word: Any = "rise"
+    with pytest.raises(ValueError, match="on_error='rise' is none of raise, skip, nan"):
+        maniple.run_pools(lambda day, code: 1 / 0, [[1, "a"]], on_error=word)
+
+
+@pytest.mark.parametrize("width", ["2", -1, True])
+def test_reproduces_a_width_that_ended_engines(width: Any, tmp_path: Path) -> None:
+    with pytest.raises((TypeError, ValueError), match="expected_result_length="):
+        maniple.run_pools_queue(abs, [[1, "a"]], 1, tmp_path / "f", width)

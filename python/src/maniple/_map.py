@@ -165,8 +165,7 @@ def map(
     if not collect and output != "list":
         raise ValueError(f"collect=False gives nothing back, and output={output!r} asks for something: leave one out")
     check_output(output, ("list", "iterator", "numpy", *FRAMES))
-    if on_error not in ("raise", "skip", "nan"):
-        raise ValueError(f"on_error={on_error!r} is none of raise, skip, nan")
+    check_on_error(on_error)
     if buffersize is not None:
         wanted = "at least 1, with output='iterator'"
         buffersize = whole("buffersize", buffersize, wanted, 1 if output == "iterator" else 1 << 62, 1 << 61)
@@ -282,6 +281,12 @@ def left_there(plan: Plan, tasks: Iterable[Any], on_error: OnError) -> None:
             total += len(job.keys)
     if failures and on_error == "raise":
         raise JobFailed(failures, None, total)
+
+
+def check_on_error(on_error: OnError) -> None:
+    """Raise ValueError for what would be taken for "skip"."""
+    if on_error not in ("raise", "skip", "nan"):
+        raise ValueError(f"on_error={on_error!r} is none of raise, skip, nan")
 
 
 def checked(func: Callable[..., Any], shared: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe
 from ._client.job import Outcomes, Progress
-from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, texts
+from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, texts, unpacked, whole
 from ._frames import FRAMES, check_output, frame
-from ._map import OnError, Shown, collected, run, shown, stories
+from ._map import OnError, Shown, check_on_error, collected, run, shown, stories
 from .codec import Codec
 from .errors import JobFailed, TableError
 
@@ -248,7 +248,8 @@ def run_pools_queue(
     asked = zip(instead, (debug_monitor, debug_log, progress_log, dynamic_njobs))
     for name in [name for name, value in asked if value]:
         raise ValueError(f"{name}=True is not supported: {instead[name]}")
-    kept_in = checkpoint_spec(backup_file, "Resume", [], KEYS, {"Width": expected_result_length})
+    width = whole("expected_result_length", expected_result_length, "a number of values, at least 1", 1, (1 << 16) - 1)
+    kept_in = checkpoint_spec(backup_file, "Resume", [], KEYS, {"Width": width})
     timeout = 120.0 if task_timeout is None else task_timeout
     return _rows(
         job_spec(describe(python_function, modules=modules, engine=engine), limits(timeout=timeout), kept_in),
@@ -274,6 +275,7 @@ def _rows(
     engine: Cluster | None,
 ) -> Any:
     """What both calls do; without an output the rows stay in the file."""
+    check_on_error(on_error)
     if output is not None:
         check_output(output, ("numpy", "list", *FRAMES))
     path = None if spec["checkpoint"] is None else spec["checkpoint"]["path"]
@@ -318,8 +320,7 @@ def values_of(value: Any) -> list[Any]:
 
 def table(job: Outcomes, found: dict[int, Any], missing: list[Any] | None) -> list[list[Any]]:
     """Rows in the order that was asked for; one that failed is `missing`, or is left out."""
-    codec = Codec()
-    keys = [codec.unpack(key) for key in job.keys]
+    keys = unpacked(Codec(), len(job.keys), b"".join(job.keys))
     rows = []
     for at in job.asked:
         if at in found:
