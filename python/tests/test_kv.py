@@ -35,6 +35,8 @@ def mapped(function: Callable[[Any], Any], *tasks: Any) -> list[Any]:
 
 
 def test_a_value_comes_back_as_it_was_given() -> None:
+    for key in list(kv.items()):  # of tests before this one, whose engine has handed them over
+        kv.delete(key)
     values = [None, True, 1, -(2**70), 1.5, "ä", b"\0", [1, [2]], {"a": 1, 2: "b"}, (1, (2,)), {3}, "x" * 70_000]
     for value in values:
         kv.set("key", value)
