@@ -1,9 +1,19 @@
 # Everything is installed into this folder: target/ (Rust), .venv/ (Python). `make help` lists the targets.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := target/release/maniple
 TOOLS := $(VENV)/.tools
 PACKAGE := $(VENV)/.package
+
+# An environment stays with the interpreter that made it.
+ifneq ($(origin PYTHON),file)
+ifneq ($(wildcard $(VENV)/bin/python),)
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ifneq ($(call version,$(PYTHON)),$(call version,$(VENV)/bin/python))
+$(error $(VENV) is of Python $(call version,$(VENV)/bin/python), not of $(PYTHON): give another, like VENV=.venv-other)
+endif
+endif
+endif
 
 FUZZ_SECONDS ?= 600
 
