@@ -27,6 +27,9 @@ DAYS, CODES = [20240102, 20240103, 20240104], ["000001", "000002", "600000"]
 NAMES = ["a", "b", "c", "d"]
 GRID: dict[Any, Any] = {(day, code): [day + 0.5, len(code) + day, code, None] for day in DAYS for code in CODES}
 
+QUIET_FORK = ["-W", "ignore:This process:DeprecationWarning"]
+"""For scripts that fork: Python 3.12 and newer warn of it beside any thread."""
+
 SUITES = {
     "test_suites.py": "CPython's own tests of executors and pools",
     "test_joblib_suite.py": "joblib's own tests of its backends",
@@ -103,7 +106,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
 
     def start(text: str) -> subprocess.Popen[str]:
         (tmp_path / "script.py").write_text("import os, sys, maniple\n" + textwrap.dedent(text))
-        command = [sys.executable, "script.py"]
+        command = [sys.executable, *QUIET_FORK, "script.py"]
         process = subprocess.Popen(
             command, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

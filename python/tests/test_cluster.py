@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cluster import LocalCluster, Relay
+from conftest import QUIET_FORK
 from harness import until
 
 import maniple
@@ -283,7 +284,11 @@ def script(cluster: LocalCluster) -> Iterator[Any]:
         path = cluster.folder / "script.py"
         path.write_text("import os, sys, maniple\nmaniple.connect('access/client.access')\n" + textwrap.dedent(text))
         process = subprocess.Popen(
-            [sys.executable, path.name], cwd=cluster.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, *QUIET_FORK, path.name],
+            cwd=cluster.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         started.append(process)
         return process

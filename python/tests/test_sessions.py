@@ -250,8 +250,7 @@ def test_a_fork_in_the_middle_of_a_call(script: Any, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / f"gate{task}")
     caller = script(
         """
-        import threading, warnings
-        warnings.simplefilter("ignore")  # Python 3.12 and newer warn of a fork beside any thread
+        import threading
         def slow(x):
             open(f"gate{x}").read()
             return -x
