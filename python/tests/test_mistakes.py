@@ -79,6 +79,7 @@ def dead_address() -> None:
 lock = threading.Lock()
 options: Any = {"timeout": "5"}, {"process": 2}
 wrong: Any = 3
+wrong_path: Any = None
 MISTAKES: dict[str, Any] = {
     "an option of a wrong value": lambda: maniple.map(abs, [1], processes=0),
     "an option of a wrong type": lambda: maniple.map(abs, [1], **options[0]),
@@ -164,6 +165,12 @@ WRONG_OPTIONS: list[tuple[Any, type[Exception], str]] = [
     (lambda: maniple.Executor(100_000), ValueError, "max_workers must be at most 65535"),
     (lambda: maniple.Executor(max_tasks_per_child=True), TypeError, "max_tasks_per_child must be an integer"),
     (lambda: maniple.Pool(cast(Any, "2")), TypeError, "Number of processes must be an integer"),
+    (lambda: maniple.map(abs, [1], progress=cast(Any, "yes")), TypeError, "progress='yes': give True, False, None"),
+    (lambda: maniple.connect(wrong_path), TypeError, "None is no path of an access file"),
+    (lambda: maniple.ProcessManager(output_limit=cast(Any, "x")), TypeError, "output_limit='x' is no whole number"),
+    (lambda: maniple.ProcessManager(expire=cast(Any, "x")), TypeError, "expire='x' is no number"),
+    (lambda: maniple.ProcessManager(expire=-1), ValueError, "expire=-1: give seconds, at least 0"),
+    (lambda: maniple.ProcessManager(keep=cast(Any, 1.5)), TypeError, "keep=1.5 is no whole number"),
 ]
 
 

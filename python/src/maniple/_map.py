@@ -331,6 +331,8 @@ def shown(progress: bool | Shown | None) -> Shown | None:
     """What shows the progress, if it is to be shown."""
     if progress is None or isinstance(progress, bool):
         return bar(always=progress is True) if progress is not False else None
+    if not callable(progress):
+        raise TypeError(f"progress={progress!r}: give True, False, None or a function")
     return progress
 
 

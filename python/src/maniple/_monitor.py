@@ -174,6 +174,8 @@ class ProcessMonitor:
         """
         self.start()
         with self._change:
+            if self._ear is not None and not self._nodes:
+                self._ear.connection.refuse_callbacks("readings cannot be waited for")
             if not self._change.wait_for(lambda: self._nodes, FIRST_LIMIT):
                 raise EngineError(f"no worker has said how it is for {FIRST_LIMIT:g} s; is one connected?")
             return [dict(stats) for stats in self._nodes.values()]

@@ -16,6 +16,7 @@ from typing import Any
 
 from ._calls import Calls
 from ._client.engine import Engines
+from ._client.spec import LONGEST, is_number, whole
 from ._client.wire import Connection
 from ._command import SIGKILL, SIGTERM, Command, argv_of, environment, is_utf8, now
 from ._tail import Reader
@@ -138,13 +139,13 @@ class ProcessManager:
         if max_processes is not None:
             self._limit = checked(max_processes, "max_processes")
         if output_limit is not None:
-            if output_limit < 1:
-                raise ValueError(f"output_limit={output_limit!r} leaves no output; give bytes")
-            self._output = output_limit
+            self._output = whole("output_limit", output_limit, "bytes, at least 1", 1, 1 << 40)
         if expire is not None:
+            if not (is_number("expire", expire, "seconds") and 0 <= expire <= LONGEST):
+                raise ValueError(f"expire={expire!r}: give seconds, at least 0")
             self._expire = expire
         if keep is not None:
-            self._keep = keep
+            self._keep = whole("keep", keep, "a number of processes", 0, 1 << 31)
 
     def _begin(self) -> None:
         self._limit = None

@@ -46,6 +46,8 @@ def read_access(path: str | os.PathLike[str]) -> Access:
     EngineError
         It is of no use, and why.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{path!r} is no path of an access file; give a text or a Path")
     name = os.path.abspath(os.fspath(path))
     told = _parsed(name, _private(name))
     role = told["role"]
