@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,8 @@ OWN = (
 DEFAULT = "wants loky's to be what `prefer='processes'` chooses, and with the name changed it is not ours"
 FILES = "wants files in `temp_folder`; our arrays are in files without a name"
 
+SHARED_MEMORY = Path("/dev/shm")
+
 CANNOT = {
     "test_nested_loop[back_compat_backend-maniple]": UNKNOWN,
     "test_nested_loop[loky-maniple]": UNKNOWN,
@@ -36,6 +39,18 @@ CANNOT = {
     "test_backend_hinting_and_constraints": DEFAULT,
 }
 """Tests, or cases of them, that do not pass, and why."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_of_loky() -> Iterator[None]:
+    """Remove what loky leaves: inside a process of ours, its tracker is ended before it has tidied up."""
+    before = set(SHARED_MEMORY.iterdir())
+    yield
+    for left in set(SHARED_MEMORY.iterdir()) - before:
+        if left.name.startswith("sem.loky-"):
+            left.unlink()
+        elif left.name.startswith("joblib_memmapping_folder_"):
+            shutil.rmtree(left)
 
 
 def registered(call: Callable[..., Any]) -> Callable[..., Any]:
