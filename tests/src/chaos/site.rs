@@ -226,6 +226,8 @@ impl Site {
     /// Kills parts of a worker in one moment; all of it has to be gone then, and another one takes its place.
     fn kill_worker(&mut self, number: usize, keeper: bool, and_engine: bool) {
         let (program, life) = (&self.workers[number].program, self.workers[number].life);
+        // One that was just started may have none yet.
+        until(PATIENCE, || !and_engine || engine(program).is_some(), || program.said());
         let parts = [keeper.then(|| program.pid()), engine(program).filter(|_| and_engine)];
         send(parts.into_iter().flatten(), Signal::SIGKILL);
         // A worker that is stopped meanwhile goes on to its end.
