@@ -55,20 +55,16 @@ pub fn prepare(job: &Job, detached: bool) -> Result<Prepared, Fault> {
         (None, false, true) => Results::Outputs,
         (None, false, false) => Results::Lines(Box::new(TaskList::new())),
     };
+    let id = JobId(getrandom::u64().map_err(|error| Fault::internal(error.to_string()))?);
     let spec = JobSpec {
-        id: JobId(getrandom::u64().map_err(|error| Fault::internal(error.to_string()))?),
-        work,
         limits: job.limits(),
         checkpoint: job
             .checkpoint_spec(reader.fields(), &cwd)
             .map_err(|error| Fault::usage(error.to_string()))?,
         batch_size: job.batch_size,
         wants_results: !matches!(results, Results::Kept),
-        wants_known: false,
-        wants_failures: false,
-        repeats: false,
         detached,
-        objects: Vec::new(),
+        ..JobSpec::new(id, work)
     };
     let checkpoint = spec.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
     Ok(Prepared { spec, reader, results, quiet: job.quiet, json: job.json, grace: job.grace, checkpoint })

@@ -11,7 +11,7 @@ use shared::{
     door::{Door, door},
     endpoint::{Connected, Endpoint, EndpointError, hello},
     id::{JobId, ReportId, WorkerId, count},
-    job::{CheckpointSpec, Compression, Existing, FunctionSpec, JobSpec, Limits, Work},
+    job::{CheckpointSpec, Compression, Existing, FunctionSpec, JobSpec, Work},
     shape::ValueShape,
     supervision::{self, Family, Parent, Policy, Restart, Strategy},
     wire::{
@@ -106,18 +106,8 @@ async fn worker(mut connected: Connected, number: u64, value: u8) {
 
 fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
     let path = vec!["/".to_owned()];
-    let function = FunctionSpec {
-        module: "m".into(),
-        function: "f".into(),
-        path,
-        python: None,
-        pickled: None,
-        version: None,
-    };
+    let function = FunctionSpec { module: "m".into(), function: "f".into(), path, ..FunctionSpec::default() };
     JobSpec {
-        id: JobId(id),
-        work: Work::Function(function),
-        limits: Limits::default(),
         checkpoint: checkpoint.map(|path| CheckpointSpec {
             path: path.to_owned().into(),
             existing: Existing::Resume,
@@ -127,13 +117,8 @@ fn spec(id: u64, checkpoint: Option<&Path>) -> JobSpec {
             compress: Compression::None,
             shape: ValueShape::Open,
         }),
-        batch_size: None,
         wants_results: checkpoint.is_none(),
-        wants_known: false,
-        wants_failures: false,
-        repeats: false,
-        detached: false,
-        objects: vec![],
+        ..JobSpec::new(JobId(id), Work::Function(function))
     }
 }
 
@@ -226,9 +211,7 @@ fn a_checkpoint_of_other_work_ends_the_job_before_anything_is_leased() {
             module: "m".into(),
             function: "g".into(),
             path: vec![],
-            python: None,
-            pickled: None,
-            version: None,
+            ..FunctionSpec::default()
         });
         let second = submit(connect(&endpoint, Role::Client).await, other, 10).await.0;
         told.borrow_mut().extend([first, second]);

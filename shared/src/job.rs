@@ -47,6 +47,24 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// A job of whose outcomes nobody hears and nothing is kept, with the usual limits.
+    #[must_use]
+    pub fn new(id: JobId, work: Work) -> JobSpec {
+        JobSpec {
+            id,
+            work,
+            limits: Limits::default(),
+            checkpoint: None,
+            batch_size: None,
+            wants_results: false,
+            wants_known: false,
+            wants_failures: false,
+            repeats: false,
+            detached: false,
+            objects: Vec::new(),
+        }
+    }
+
     /// Bytes that each of its processes may map without having them for itself.
     #[must_use]
     pub fn shared_bytes(&self) -> u64 {
@@ -75,7 +93,7 @@ pub enum Work {
 }
 
 /// A Python function by import path, or by value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FunctionSpec {
     /// Dotted module name.
     pub module: String,

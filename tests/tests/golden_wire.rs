@@ -45,17 +45,11 @@ fn spec(work: Work) -> Box<JobSpec> {
     };
     let limits = Limits { timeout: Some(Duration::from_secs(9)), memory: Some(1 << 30), ..Limits::default() };
     Box::new(JobSpec {
-        id: JobId(0x0123_4567_89ab_cdef),
-        work,
         limits,
         checkpoint: Some(checkpoint),
         batch_size: Some(7),
-        wants_results: false,
-        wants_known: false,
-        wants_failures: false,
-        repeats: false,
         detached: true,
-        objects: vec![],
+        ..JobSpec::new(JobId(0x0123_4567_89ab_cdef), work)
     })
 }
 
@@ -107,9 +101,7 @@ fn heads() -> Vec<(&'static str, String)> {
         module: text("m"),
         function: text("f"),
         path: vec![text("/x")],
-        python: None,
-        pickled: None,
-        version: None,
+        ..FunctionSpec::default()
     });
     let versioned = Work::Function(FunctionSpec {
         module: text("m"),

@@ -24,8 +24,7 @@ impl Job {
                 function: name.function.clone(),
                 path: vec![cwd.to_owned()],
                 python: self.python.clone(),
-                pickled: None,
-                version: None,
+                ..FunctionSpec::default()
             }),
             None => Work::Command(CommandSpec {
                 argv: self.command.clone(),

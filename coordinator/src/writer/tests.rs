@@ -4,7 +4,7 @@ use std::{path::Path, sync::mpsc};
 
 use shared::{
     id::TaskRange,
-    job::{CheckpointSpec, CommandSpec, Compression, Limits, Work},
+    job::{CheckpointSpec, CommandSpec, Compression, Work},
     outcome::Cause,
 };
 
@@ -37,9 +37,6 @@ fn resumed(folder: &Path, wants_known: bool) -> JobSpec {
     file.push_failure(&[3], &failure).expect("sound");
     file.close().expect("a disk");
     JobSpec {
-        id: shared::id::JobId(1),
-        work,
-        limits: Limits::default(),
         checkpoint: Some(CheckpointSpec {
             path: path.into(),
             existing: Existing::Resume,
@@ -49,13 +46,8 @@ fn resumed(folder: &Path, wants_known: bool) -> JobSpec {
             compress: Compression::None,
             shape: ValueShape::Open,
         }),
-        batch_size: None,
-        wants_results: false,
         wants_known,
-        wants_failures: false,
-        repeats: false,
-        detached: false,
-        objects: vec![],
+        ..JobSpec::new(shared::id::JobId(1), work)
     }
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgpack
 
-from ._client.spec import limits
+from ._client.spec import Work, job_spec, limits
 from ._client.wire import Connection
 from ._tail import Pipe
 from .errors import cause_of
@@ -98,18 +98,9 @@ class Command:
             "env": self._env,
             "attended": {"stdout": stdout.path, "stderr": stderr.path},
         }
-        spec = {
-            "id": self.number,
-            "work": {"Command": command},
-            "limits": limits(retries=0),
-            "checkpoint": None,
-            "batch_size": 1,
-            "wants_results": True,
-            "wants_failures": True,
-            "detached": False,
-        }
+        spec = job_spec(Work({"Command": command}), limits(retries=0), batch_size=1)
         connection.follow(self.number, self)
-        connection.say({"Submit": spec})
+        connection.say(spec.submit(self.number, elsewhere=False))
         connection.say({"Tasks": {"job": self.number, "count": 1}}, msgpack.packb(self.argv))
         connection.say({"TasksEnd": {"job": self.number, "total": 1}})
 

@@ -58,18 +58,11 @@ class Alert:
     def look(self, stats: dict[str, Any]) -> dict[str, Any] | None:
         """What is to be told, if something is."""
         value, node = stats[self.figure], stats["node"]
-        threshold = next(
-            (
-                bound
-                for bound, is_past in [
-                    (self.above, self.above is not None and value > self.above),
-                    (self.below, self.below is not None and value < self.below),
-                ]
-                if is_past
-            ),
-            None,
-        )
-        if threshold is None:
+        if self.above is not None and value > self.above:
+            threshold = self.above
+        elif self.below is not None and value < self.below:
+            threshold = self.below
+        else:
             self.past.discard(node)
             return None
         if node in self.past:

@@ -37,6 +37,7 @@ except ImportError as trouble:
     raise ImportError("maniple.joblib needs joblib 1.3 or newer: pip install 'maniple[joblib]'") from trouble
 import numpy
 
+from ._client.cargo import MemoryFile
 from ._client.function import name_of
 from ._executor import Executor
 
@@ -84,19 +85,14 @@ def _begin(
     return begin
 
 
-class MappedFile:
-    """An array in a file without a name, which ends with the last that knows of it, or with us, whatever ends us."""
+class MappedFile(MemoryFile):
+    """An array in memory that processes can map."""
 
     def __init__(self, array: Any) -> None:
         self.name = f"maniple-array-{secrets.token_hex(8)}"
-        self._file = os.memfd_create(self.name, os.MFD_CLOEXEC)
-        with open(self._file, "wb", closefd=False) as stream:
+        super().__init__(self.name)
+        with open(self.fd, "wb", closefd=False) as stream:
             numpy.lib.format.write_array(stream, numpy.asarray(array), allow_pickle=False)
-        self.path = f"/proc/{os.getpid()}/fd/{self._file}"
-
-    def __del__(self) -> None:
-        """Give the memory back, once no process maps it."""
-        os.close(self._file)
 
 
 def mapped(path: str, name: str, mode: Any) -> Any:

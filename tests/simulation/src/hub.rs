@@ -246,25 +246,10 @@ impl World {
 
 /// The job as the nodes hear of it.
 fn spec(batch_size: Option<u32>) -> JobSpec {
-    let function = FunctionSpec {
-        module: "m".into(),
-        function: "f".into(),
-        path: Vec::new(),
-        python: None,
-        pickled: None,
-        version: None,
-    };
+    let function = FunctionSpec { module: "m".into(), function: "f".into(), ..FunctionSpec::default() };
     JobSpec {
-        id: JOB,
-        work: Work::Function(function),
         limits: Limits { death_retries: RETRIES, ..Limits::default() },
-        checkpoint: None,
         batch_size,
-        wants_results: false,
-        wants_known: false,
-        wants_failures: false,
-        detached: false,
-        repeats: false,
-        objects: vec![],
+        ..JobSpec::new(JOB, Work::Function(function))
     }
 }

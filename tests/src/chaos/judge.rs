@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
@@ -47,15 +47,16 @@ pub fn judge(mut site: Site, plan: &Plan) {
 
 /// Submits the same tasks again, once the checkpoint is free; only failed tasks have no value then.
 fn resume(site: &Site) -> Ended {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let ended = site.submit("--json").wait();
-        if ended.code() != 3 || !ended.stderr.contains("in use") {
-            return ended.expect_code(1);
+    let mut ended = site.submit("--json").wait();
+    let is_over = || {
+        let in_use = ended.code() == 3 && ended.stderr.contains("in use");
+        if in_use {
+            ended = site.submit("--json").wait();
         }
-        assert!(Instant::now() < deadline, "the job does not end; the last word was:\n{}", ended.stderr);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        !in_use
+    };
+    until(PATIENCE, is_over, || "the job does not end, its checkpoint stays in use".to_owned());
+    ended.expect_code(1)
 }
 
 /// Lost, doubled, unexpected or wrong: nothing of it. (Reading fails on a second value.)

@@ -8,7 +8,7 @@ use shared::{
     codec::{FrameReader, FrameWriter, Limits},
     door::Doorway,
     id::{BatchId, Epoch, JobId, ReportId, TaskIndex, TaskRange},
-    job::{CommandSpec, FunctionSpec, JobSpec, Limits as JobLimits, Work},
+    job::{CommandSpec, FunctionSpec, JobSpec, Work},
     msgpack,
     outcome::Failure,
     wire::{
@@ -41,19 +41,7 @@ pub fn batch(number: u32) -> BatchId {
 }
 
 fn job(work: Work) -> JobSpec {
-    JobSpec {
-        id: JobId(1),
-        work,
-        limits: JobLimits::default(),
-        checkpoint: None,
-        batch_size: None,
-        wants_results: false,
-        wants_known: false,
-        wants_failures: false,
-        repeats: false,
-        detached: false,
-        objects: vec![],
-    }
+    JobSpec::new(JobId(1), work)
 }
 
 /// A function of `work.py`.
@@ -63,9 +51,7 @@ pub fn function(name: &str) -> JobSpec {
         module: "work".into(),
         function: name.into(),
         path,
-        python: None,
-        pickled: None,
-        version: None,
+        ..FunctionSpec::default()
     }))
 }
 

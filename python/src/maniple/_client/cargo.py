@@ -33,61 +33,72 @@ SEALS = (
 )
 
 
-class Object:
-    """A value in memory that other processes can map, until it is closed or forgotten."""
+class MemoryFile:
+    """Memory that other processes can map by its path, until it is closed, or forgotten, or we end."""
+
+    def __init__(self, name: str) -> None:
+        self.fd = memory_file(name)
+        _FILES.add(self)
+
+    @property
+    def path(self) -> str:
+        """What processes of this machine open."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def close(self) -> None:
+        """Give the memory back, once nobody maps it any more."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        """Forgotten."""
+        if hasattr(self, "fd"):
+            self.close()
+
+
+class Object(MemoryFile):
+    """A value in memory that other processes can map."""
 
     def __init__(self, purpose: Purpose, pickled: bytes, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__("maniple-object")
         self.purpose, self.id = purpose, secrets.randbits(64)
-        self._fd = memory_file()
-        _OBJECTS.add(self)
         parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
         head = struct.pack(f"<{2 + len(parts)}Q", self.id, len(buffers), *(part.nbytes for part in parts))
         self.size = 0
         for part in (memoryview(head), *parts):
             self._write(memoryview(bytes(padding(self.size))))
             self._write(part)
-        seal(self._fd)
+        seal(self.fd)
 
     def _write(self, part: memoryview) -> None:
         while part:
-            written = os.write(self._fd, part)
+            written = os.write(self.fd, part)
             part = part[written:]
             self.size += written
 
     @property
     def spec(self) -> dict[str, Any]:
         """An `ObjectSpec` for processes of this machine."""
-        place = f"/proc/{os.getpid()}/fd/{self._fd}"
-        return {"id": self.id, "size": self.size, "purpose": self.purpose, "place": place}
-
-    def close(self) -> None:
-        """Give the memory back, once nobody maps it any more."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __del__(self) -> None:
-        """Forgotten."""
-        if hasattr(self, "_fd"):
-            self.close()
+        return {"id": self.id, "size": self.size, "purpose": self.purpose, "place": self.path}
 
 
-_OBJECTS: weakref.WeakSet[Object] = weakref.WeakSet()
+_FILES: weakref.WeakSet[MemoryFile] = weakref.WeakSet()
 
 
 def _forget() -> None:
-    """In a process that was forked: the objects are the parent's."""
-    for known in list(_OBJECTS):
+    """In a process that was forked: they are the parent's."""
+    for known in list(_FILES):
         known.close()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
-def memory_file() -> int:
-    """A file in memory without a name."""
+def memory_file(name: str) -> int:
+    """A file in memory that no folder has; the name is for those who look at descriptors."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("maniple-object", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with tempfile.TemporaryFile(dir="/dev/shm", buffering=0) as file:  # Pythons that were built for old systems
         return os.dup(file.fileno())
 

@@ -14,7 +14,7 @@ from ..errors import FunctionError
 from .cargo import Cargo, dumped
 from .engine import ENGINES
 from .sources import Named, packed
-from .spec import Function
+from .spec import Work
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -63,7 +63,7 @@ def describe(
     initargs: tuple[Any, ...] = (),
     modules: Iterable[Named] = (),
     engine: Cluster | None = None,
-) -> Function:
+) -> Work:
     """What is sent of a function: it gets what is `shared` as keyword arguments, the initializer is called before it.
 
     With it go the `modules`, and to a cluster the caller's own.
@@ -86,7 +86,7 @@ def describe(
     sent = packed(modules, function, own=(engine or ENGINES.default()) is not None)
     is_imported = initializer is None and is_importable(function, module, name)
     if is_imported and sent is None:
-        return Function(spec, cargo)
+        return Work({"Function": spec}, cargo)
     if not is_imported:
         spec["version"] = VERSION
     # In one pickle both have the same globals, as they had here.
@@ -98,7 +98,7 @@ def describe(
         spec["pickled"] = pickled
     else:
         cargo.add_function(name, pickled)
-    return Function(spec, cargo)
+    return Work({"Function": spec}, cargo)
 
 
 def takers(function: Any, names: Iterable[str], given: int = 0) -> list[str] | None:

@@ -122,6 +122,20 @@ def encoded(codec: Codec, task: Any, number: int, limit: int) -> bytes:
     return key
 
 
+def parcels(keys: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """As many keys together as are sent at once."""
+    chunk: list[bytes] = []
+    size = 0
+    for key in keys:
+        if chunk and (len(chunk) == CHUNK_TASKS or size + len(key) > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(key)
+        size += len(key)
+    if chunk:
+        yield chunk
+
+
 class Job:
     """See the module."""
 
@@ -234,7 +248,7 @@ class Job:
         if self._received is None:
             return
         sent = self._received
-        for chunk in self._chunks(sent, connection.payload_limit):
+        for chunk in parcels(self._fresh_keys(sent, connection.payload_limit)):
             connection.say({"Tasks": {"job": number, "count": len(chunk)}}, b"".join(chunk))
             sent += len(chunk)
             with self._change:
@@ -250,20 +264,8 @@ class Job:
         known = self.outcomes
         return not self._plan.has_checkpoint and len(known.keys) - known.finished > AHEAD
 
-    def _chunks(self, received: int, limit: int) -> Iterator[list[bytes]]:
-        """The keys of distinct tasks, but for those that were received: those of an earlier engine, then new ones."""
-        chunk: list[bytes] = []
-        size = 0
-        for key in self._fresh_keys(received, limit):
-            if chunk and (len(chunk) == CHUNK_TASKS or size + len(key) > CHUNK_BYTES):
-                yield chunk
-                chunk, size = [], 0
-            chunk.append(key)
-            size += len(key)
-        if chunk:
-            yield chunk
-
     def _fresh_keys(self, received: int, limit: int) -> Iterator[bytes]:
+        """The keys of distinct tasks, but for those that were received: those of an earlier engine, then new ones."""
         known = self.outcomes
         sent = None if self._sent is None else set(self._sent)
         yield from [key for key, at in known.keys.items() if sent is None or at in sent][received:]

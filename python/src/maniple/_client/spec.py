@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
@@ -119,11 +119,11 @@ def checkpoint_spec(
 
 
 @dataclass
-class Function:
-    """A function as others can call it: the fields of a `FunctionSpec`, and what travels beside it."""
+class Work:
+    """What is done with each task: a `Work` of the protocol, and what travels beside it."""
 
-    fields: dict[str, Any]
-    cargo: Cargo
+    told: dict[str, Any]
+    cargo: Cargo = field(default_factory=Cargo)
 
 
 class JobSpec(dict[str, Any]):
@@ -162,7 +162,7 @@ class JobSpec(dict[str, Any]):
 
 
 def job_spec(
-    function: Function,
+    work: Work,
     limits: dict[str, Any],
     checkpoint: dict[str, Any] | None = None,
     batch_size: int | None = None,
@@ -171,8 +171,8 @@ def job_spec(
     if batch_size is not None:
         batch_size = whole("batch_size", batch_size, "a number of tasks, at least 1, or None", 1, (1 << 31) - 1)
     return JobSpec(
-        function.cargo,
-        work={"Function": function.fields},
+        work.cargo,
+        work=work.told,
         limits=limits,
         checkpoint=checkpoint,
         batch_size=batch_size,

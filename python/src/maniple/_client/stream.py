@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 from ..codec import Codec
 from ..errors import EngineError
 from .engine import ENGINES
-from .job import CHUNK_BYTES, CHUNK_TASKS, GLANCE, LIVES, Plan, Progress, encoded, error_of
+from .job import CHUNK_BYTES, CHUNK_TASKS, GLANCE, LIVES, Plan, Progress, encoded, error_of, parcels
 from .spec import JobSpec, results_of
 from .wire import Connection
 
@@ -44,22 +45,6 @@ class Failed:
 
     def __init__(self, key: bytes, story: dict[str, Any]) -> None:
         self.key, self.story = key, story
-
-
-def parcels(tasks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Numbers and keys of tasks, as many together as are sent at once."""
-    numbers: list[int] = []
-    keys: list[bytes] = []
-    size = 0
-    for number, key in tasks:
-        if keys and (len(keys) == CHUNK_TASKS or size + len(key) > CHUNK_BYTES):
-            yield numbers, keys
-            numbers, keys, size = [], [], 0
-        numbers.append(number)
-        keys.append(key)
-        size += len(key)
-    if keys:
-        yield numbers, keys
 
 
 class Leg:
@@ -245,10 +230,7 @@ class Stream:
         with self._change:
             self._open.update(zip(numbers, chunk))
             self._drawn = numbers.stop
-        self._carry(numbers, chunk)
-
-    def _carry(self, numbers: Iterable[int], keys: Sequence[bytes]) -> None:
-        self._carrier().send(numbers, keys)
+        self._carrier().send(numbers, chunk)
 
     def _carrier(self) -> Leg:
         """The job that takes more tasks."""
@@ -278,8 +260,9 @@ class Stream:
         for leg in left:  # of an engine that lives: which of them carries what is not worth knowing
             leg.is_dropped = True
             leg.connection.say(leg.cancellation)
-        for numbers, keys in parcels(still):
-            self._carry(numbers, keys)
+        numbers = (number for number, _ in still)
+        for keys in parcels(key for _, key in still):
+            self._carrier().send(itertools.islice(numbers, len(keys)), keys)
         if self._end and self._leg is not None:
             self._leg.end()
             self._leg = None

@@ -41,27 +41,8 @@ fn batch_id(number: u32) -> BatchId {
 }
 
 fn function_job(job: u64) -> JobSpec {
-    let function = FunctionSpec {
-        module: "m".into(),
-        function: "f".into(),
-        path: Vec::new(),
-        python: None,
-        pickled: None,
-        version: None,
-    };
-    JobSpec {
-        id: JobId(job),
-        work: Work::Function(function),
-        limits: Limits::default(),
-        checkpoint: None,
-        batch_size: None,
-        wants_results: false,
-        wants_known: false,
-        wants_failures: false,
-        repeats: false,
-        detached: false,
-        objects: vec![],
-    }
+    let function = FunctionSpec { module: "m".into(), function: "f".into(), ..FunctionSpec::default() };
+    JobSpec::new(JobId(job), Work::Function(function))
 }
 
 fn command_job(job: u64) -> JobSpec {
