@@ -51,8 +51,8 @@ class Program:
 class LocalCluster:
     """See the module."""
 
-    def __init__(self, folder: Path, slots: int = 2) -> None:
-        self.folder, self._listen = folder, "127.0.0.1:0"
+    def __init__(self, folder: Path, slots: int = 2, options: tuple[str, ...] = ()) -> None:
+        self.folder, self._listen, self._options = folder, "127.0.0.1:0", options
         self.workers: list[Program] = []
         self.start_coordinator()
         if slots:
@@ -60,9 +60,8 @@ class LocalCluster:
 
     def start_coordinator(self) -> None:
         """Start the coordinator, on the same port as before if there was one."""
-        self.coordinator = Program(
-            self.folder, "coordinator", "--listen", self._listen, "--access-dir", "access", "--log", "info"
-        )
+        command = ["coordinator", "--listen", self._listen, "--access-dir", "access", "--log", "info"]
+        self.coordinator = Program(self.folder, *command, *self._options)
         self._listen = self.coordinator.wait_for("listening on ").split()[-1]
 
     def start_worker(self, slots: int) -> None:

@@ -313,7 +313,7 @@ def test_what_is_too_large_is_one_clear_line(tmp_path: Path, monkeypatch: pytest
         maniple.map(lambda n: bytes(n), [LARGE], checkpoint=tmp_path / "f")
     ENGINES.end()
     monkeypatch.setattr("maniple._client.engine.LOCAL_LIMIT", MB)
-    monkeypatch.setattr("maniple._executor.LOCAL_LIMIT", MB)
+    monkeypatch.setattr("maniple._flight.LOCAL_LIMIT", MB)
     with pytest.raises(maniple.FunctionError, match="task number 1 takes 2 MB, at most 0 MiB can be sent"):
         maniple.map(len, [b"", bytes(2 * MB)])
     with Executor(1) as executor, pytest.raises(maniple.FunctionError, match="a call of len takes 2 MB"):

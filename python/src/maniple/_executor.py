@@ -15,7 +15,6 @@ import itertools
 import logging
 import multiprocessing.process
 import os
-import pickle
 import sys
 import threading
 import time
@@ -32,10 +31,9 @@ from . import _call
 from ._client.engine import ENGINES, Away
 from ._client.function import describe
 from ._client.spec import job_spec, limits
-from ._client.wire import LOCAL_LIMIT
-from ._flight import Flight, Item, RemoteTraceback, Room, Several, again, chunked, counted, lacking, pickled
+from ._flight import Flight, Item, Room, Several, again, call_of, chunked, counted, pickled, settle
 from .codec import Codec, Undecodable
-from .errors import EngineError, Failure, FunctionError, ManipleError, TaskFailed
+from .errors import EngineError, Failure, ManipleError, TaskFailed
 
 if TYPE_CHECKING:
     from ._client.cluster import Cluster
@@ -126,7 +124,7 @@ class Executor(Base):
         """Forgotten without a shutdown, and nothing is left to do."""
         flight = getattr(self, "_flight", None)
         if flight is not None:
-            flight.connection.say_later(flight.last_words)
+            flight.connection.say(flight.last_words)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Have a call made; see ``concurrent.futures.Executor.submit``."""
@@ -134,11 +132,7 @@ class Executor(Base):
         name = getattr(fn, "__qualname__", type(fn).__qualname__)
         work, trouble, is_due = b"", None, False
         try:
-            work = pickled((fn, args, kwargs, lacking(self._shared, fn, args, kwargs)))
-            if len(work) > LOCAL_LIMIT - 64:
-                raise FunctionError(
-                    f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {LOCAL_LIMIT >> 20} MiB can be sent"
-                )
+            work = call_of(name, fn, args, kwargs, self._shared)
         except Exception as error:
             trouble = error
         with self._lock:
@@ -159,7 +153,7 @@ class Executor(Base):
             future.set_running_or_notify_cancel()
             future.set_exception(trouble)
         elif is_due:
-            self._pump()
+            self._pump_aside()
         return future
 
     def map(
@@ -211,7 +205,7 @@ class Executor(Base):
         for item in dropped:
             item.future.cancel()
             item.future.set_running_or_notify_cancel()
-        self._pump()
+        self._pump_aside()
         if wait and self._pid == os.getpid():
             with self._idle:
                 self._refuse_callbacks()
@@ -244,6 +238,22 @@ class Executor(Base):
     def _in_flight(self) -> int:
         return sum(len(flight.items) for flight in self._flights)
 
+    def _pump_aside(self) -> None:
+        """Have a thread that no interrupt reaches send what there is room for; here a call might get lost by one."""
+        with self._lock:
+            if self._queue and self._flight is None and self._broken is None:
+                try:
+                    self._take_off()
+                except Away:
+                    return
+                except ManipleError as error:
+                    self._broken = str(error)
+            flight = self._flight
+        if flight is None:
+            self._pump()
+        else:
+            flight.connection.aside(self._pump, wait=True)
+
     def _pump(self) -> None:
         """Send what there is room for; end the job when there will be nothing more."""
         while True:
@@ -269,15 +279,20 @@ class Executor(Base):
             if not more:
                 return
 
+    def _take_off(self) -> Flight:
+        """A new job."""
+        flight = Flight(self, ENGINES.take(self._processes, self._engine, self._pump), self._spec)
+        self._flights.add(flight)
+        self._flight = flight
+        return flight
+
     def _send(self) -> None:
         flight = self._flight
         if flight is not None and flight.is_full:
             flight.end()
             flight = None
         if flight is None:
-            flight = Flight(self, ENGINES.take(self._processes, self._engine, self._pump), self._spec)
-            self._flights.add(flight)
-            self._flight = flight
+            flight = self._take_off()
         room, size = self._room.size - self._in_flight(), 0
         items: list[Item] = []
         keys: list[bytes] = []
@@ -311,29 +326,14 @@ class Executor(Base):
         self._pump()
 
     def _tell(self, future: Future[Any], answer: Any) -> None:
-        if isinstance(answer, Undecodable):
-            future.set_exception(answer.error)
+        if isinstance(answer, Undecodable) or answer[0] != "broken":
+            settle(future, answer)
             return
-        word, told, *story = answer
-        if word == "value":
-            future.set_result(told)
-        elif word == "broken":
-            with self._lock:
-                first, self._broken = self._broken is None, f"the initializer raised:\n{told}"
-            if first:  # as the executors of concurrent.futures do
-                logging.getLogger("concurrent.futures").critical("Exception in initializer:\n%s", told)
-            future.set_exception(BrokenExecutor(self._broken))
-        else:
-            try:
-                found = pickle.loads(told)
-            except BaseException as trouble:  # whatever its pickle does, it does it to this one future
-                found, word = trouble, "raised"
-            if word == "pickle":
-                future.set_result(found)
-                return
-            if story:
-                found.__cause__ = RemoteTraceback(story[0])
-            future.set_exception(found)
+        with self._lock:
+            first, self._broken = self._broken is None, f"the initializer raised:\n{answer[1]}"
+        if first:  # as the executors of concurrent.futures do
+            logging.getLogger("concurrent.futures").critical("Exception in initializer:\n%s", answer[1])
+        future.set_exception(BrokenExecutor(self._broken))
 
     def _crashed(self, flight: Flight, task: int, story: dict[str, Any]) -> None:
         with self._lock:

@@ -20,7 +20,9 @@ import cloudpickle
 from ._client.engine import ENGINES
 from ._client.function import takers
 from ._client.spec import JobSpec, results_of
-from ._client.wire import Connection
+from ._client.wire import LOCAL_LIMIT, Connection
+from .codec import Undecodable
+from .errors import FunctionError
 
 if TYPE_CHECKING:
     from ._executor import Executor
@@ -175,14 +177,39 @@ class Several:
         return [self.function(*(call if self.star else (call,)), **shared) for call in calls]
 
 
-def lacking(
-    shared: tuple[str, ...], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, ...]:
-    """What a call gets of the values that are shared."""
-    if not shared:
-        return ()
-    inner, given = (fn.function, 0) if isinstance(fn, Several) else (fn, len(args))
-    return tuple(name for name in takers(inner, shared, given) or () if name not in kwargs)
+def call_of(
+    name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], shared: tuple[str, ...]
+) -> bytes:
+    """A call as bytes, with what it gets of the values that are shared."""
+    lacking: tuple[str, ...] = ()
+    if shared:
+        inner, given = (fn.function, 0) if isinstance(fn, Several) else (fn, len(args))
+        lacking = tuple(each for each in takers(inner, shared, given) or () if each not in kwargs)
+    work = pickled((fn, args, kwargs, lacking))
+    if len(work) > LOCAL_LIMIT - 64:
+        raise FunctionError(
+            f"a call of {name} takes {len(work) / 1e6:.0f} MB, at most {LOCAL_LIMIT >> 20} MiB can be sent"
+        )
+    return work
+
+
+def settle(future: Future[Any], answer: Any) -> None:
+    """Give a future the answer to its call: a value, or an exception with the traceback of where it was raised."""
+    if isinstance(answer, Undecodable):
+        future.set_exception(answer.error)
+        return
+    word, found, *story = answer
+    if word != "value":
+        try:
+            found = pickle.loads(found)
+        except BaseException as trouble:  # whatever its pickle does, it does it to this one future
+            found, word = trouble, "raised"
+    if word in ("value", "pickle"):
+        future.set_result(found)
+        return
+    if story:
+        found.__cause__ = RemoteTraceback(story[0])
+    future.set_exception(found)
 
 
 def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:

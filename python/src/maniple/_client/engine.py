@@ -165,7 +165,7 @@ class Engines:
     def _unfit(self, processes: int | None) -> dict[int | None, Engine]:
         def is_idle(connection: Connection) -> bool:
             # Its own thread could not hear what it says at its end.
-            return not self._users[connection] and not connection.is_listening
+            return not self._users[connection] and not connection.is_own_thread
 
         return {
             size: engine

@@ -134,7 +134,7 @@ class Stream:
             raise
         except BaseException:
             self._abandon()
-            if not any(leg.connection.is_listening for leg in list(self._legs)):
+            if not any(leg.connection.is_own_thread for leg in list(self._legs)):
                 with self._change:
                     self._change.wait_for(lambda: not self._legs, END_LIMIT)
             raise
@@ -143,7 +143,7 @@ class Stream:
         self._closed = True
         self._outcomes.clear()
         for leg in list(self._legs):
-            leg.connection.say_later(leg.cancellation)
+            leg.connection.say(leg.cancellation)
 
     # What whoever takes the values does.
 

@@ -1,10 +1,10 @@
-"""A connection to a coordinator: frames, the first words, and a thread that hears what it says.
+"""A connection to a coordinator: frames, the first words, a thread that hears what it says, and one that answers.
 
 The messages are those of `shared/src/wire/client.rs`. It knows nothing of tasks or functions: what is said about a job
 goes to that job's `hear`, and when the connection is lost every job is told by `lost`.
 
 Invariants
-- Frames are written whole, by one thread at a time.
+- Frames are written whole: by a thread of their own, as an interrupt may cut short whatever the main thread does.
 - After `lost` a job hears nothing more over this connection.
 - The coordinator hears of each result that a job has taken in: it waits for that when many are on their way.
 - A coordinator elsewhere is given signs of life however long a frame takes, and is lost when it gives none for a lease.
@@ -12,14 +12,13 @@ Invariants
 
 from __future__ import annotations
 
-import contextlib
 import os
+import queue
 import select
 import socket
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -33,6 +32,10 @@ HEAD_LIMIT, PAYLOAD_LIMIT, LOCAL_LIMIT = 1 << 20, 64 << 20, 1 << 30
 """Bytes of a frame's head, of its payload on the network, and of that on a socket of our own."""
 WELCOME_LIMIT = 30.0
 """Seconds that a coordinator may take for its first word."""
+FAREWELL_LIMIT = 5.0
+"""Seconds that it may take to read what is left to say when the connection is closed."""
+LARGE, BACKLOG = 64 << 10, 64
+"""Bytes of a payload whose writing is waited for, and how many messages may wait before that of any payload is."""
 
 
 class Listener(Protocol):
@@ -93,17 +96,16 @@ class Connection:
         limit: float = WELCOME_LIMIT,
     ) -> None:
         self.payload_limit = payload_limit
-        self._stream, self._writing, self._jobs = stream, threading.Lock(), dict[int, Listener]()
+        self._stream, self._jobs = stream, dict[int, Listener]()
         self._guard, self._why, self.lost_at = threading.Lock(), "", 0.0
         self._surviving: set[int] = set()
         self.orphans: list[int] = []
         """Jobs that were lost with the connection, and will not be followed again."""
         self._network, self._lease = network, limit
-        self._later: deque[Any] = deque()
-        self._beat = self._beaten = limit
+        self._due: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         try:
             stream.settimeout(limit)
-            self._write(self._hello(), b"")
+            self._write(msgpack.packb(self._hello()), b"")
             welcome, _ = self._read()
             stream.settimeout(None)
             if "Refused" in welcome:
@@ -113,11 +115,14 @@ class Connection:
             stream.close()
             raise
         self._lease = welcome["Accepted"]["lease_ms"] / 1e3
-        self._beat, self._beaten = self._lease / 3, time.monotonic()
         if network:
             network.idle = self._await
-        self._thread = threading.Thread(target=self._listen, name="maniple", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._listen, name="maniple", daemon=True),
+            threading.Thread(target=self._answer, name="maniple-answer", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @staticmethod
     def _hello() -> dict[str, Any]:
@@ -139,26 +144,35 @@ class Connection:
         return self._network is not None
 
     def say(self, message: Any, payload: bytes = b"") -> None:
-        """Send a message; that the connection is lost is heard by the jobs, and no error here."""
-        try:
-            self._write(message, payload)
-        except OSError:
-            self._shut()
+        """Send a message; that the connection is lost is heard by the jobs, and no error here.
 
-    def say_later(self, message: Any) -> None:
-        """Send a message, from anywhere: also from a finalizer, which may interrupt what holds a lock.
-
-        Where somebody is about to write, it is sent when it suits.
+        One without a payload is never waited for, so that a finalizer may send it.
         """
-        self._later.append(message)
-        if self._writing.acquire(blocking=False):
-            self._writing.release()
-            self._say_rest()
+        head: bytes = msgpack.packb(message)
+        if len(head) > HEAD_LIMIT or len(payload) > self.payload_limit:
+            raise ValueError(f"a message of {len(head)} and {len(payload)} bytes is too long for a frame")
+        is_waited_for = len(payload) >= LARGE or (bool(payload) and self._due.qsize() > BACKLOG)
+        self.aside(lambda: self._write(head, payload), wait=is_waited_for)
 
-    def _say_rest(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self.say(self._later.popleft())
+    def aside(self, act: Callable[[], None], *, wait: bool) -> None:
+        """Have something done by the thread that writes, which no interrupt reaches; nothing once that has ended.
+
+        That is waited for, if this is not a thread which has to go on.
+        """
+        if not wait or self.is_own_thread:
+            self._due.put(act)
+            return
+        done = threading.Event()
+
+        def act_and_tell() -> None:
+            try:
+                act()
+            finally:
+                done.set()
+
+        self._due.put(act_and_tell)
+        while self._threads[1].is_alive() and not done.wait(1):
+            pass
 
     def follow(self, number: int, job: Listener, *, survives: bool = False) -> None:
         """Have a job hear what is said about it; whether it `survives` the connection, and is followed again."""
@@ -181,19 +195,24 @@ class Connection:
         return bool(self._why)
 
     def close(self) -> None:
-        """Hang up, and wait until the thread has ended."""
-        self._shut()
-        if not self.is_listening:
-            self._thread.join()
+        """Hang up when all is said, and wait until the threads have ended."""
+        self._due.put(None)
+        if not self.is_own_thread:
+            try:
+                self._threads[1].join(FAREWELL_LIMIT)
+            finally:  # also if it was interrupted
+                self._shut()
+            for thread in self._threads:
+                thread.join()
 
     @property
-    def is_listening(self) -> bool:
-        """Whether this is the thread that hears what is said, which must not wait for it."""
-        return threading.current_thread() is self._thread
+    def is_own_thread(self) -> bool:
+        """Whether this is one of its threads, which must not wait for what it brings itself."""
+        return threading.current_thread() in self._threads
 
     def refuse_callbacks(self, what: str) -> None:
         """Raise RuntimeError in the thread that calls the callbacks of futures: it would wait for itself for ever."""
-        if self.is_listening:
+        if self.is_own_thread:
             raise RuntimeError(
                 f"{what} in a callback of a future: it is called by the thread that takes in the answer; have another "
                 "thread do it"
@@ -210,37 +229,34 @@ class Connection:
         except OSError:
             pass  # the other end has hung up already
 
-    def _write(self, message: Any, payload: bytes) -> None:
-        head: bytes = msgpack.packb(message)
-        if len(head) > HEAD_LIMIT or len(payload) > self.payload_limit:
-            raise ValueError(f"a message of {len(head)} and {len(payload)} bytes is too long for a frame")
-        with self._writing:
-            self._put(head, payload)
+    def _answer(self) -> None:
+        """Write what is to be said, and give signs of life meanwhile."""
+        heartbeat = msgpack.packb("Heartbeat")
+        try:
+            while True:
+                try:
+                    act = self._due.get(timeout=self._lease / 3)
+                except queue.Empty:
+                    self._write(heartbeat, b"")
+                    continue
+                if act is None:
+                    return
+                act()
+                act = None  # and with it what it has sent
+        except OSError:
+            pass  # who listens hears of it
+        finally:
+            self._shut()
 
-    def _put(self, head: bytes, payload: bytes) -> None:
+    def _write(self, head: bytes, payload: bytes) -> None:
         self._stream.sendall(struct.pack("<II", len(head), len(payload)) + head)
         if payload:
             self._stream.sendall(payload)
 
-    def _live(self) -> None:
-        """Give a sign of life if it is time, and nobody is just writing: that is one."""
-        now = time.monotonic()
-        if now - self._beaten >= self._beat and self._writing.acquire(blocking=False):
-            try:
-                self._put(msgpack.packb("Heartbeat"), b"")
-                self._beaten = now
-            finally:
-                self._writing.release()
-
     def _await(self) -> None:
         """Wait until bytes have come."""
-        heard = time.monotonic()
-        while not self._is_readable(self._beat):
-            self._live()
-            if self._network and time.monotonic() - heard >= self._lease and not self._is_readable(0):
-                raise TimeoutError(f"no sign of life for {self._lease:g} s")
-        self._live()
-        self._say_rest()
+        if not self._is_readable(self._lease):
+            raise TimeoutError(f"no sign of life for {self._lease:g} s")
 
     def _is_readable(self, timeout: float) -> bool:
         poll = select.poll()
@@ -267,8 +283,6 @@ class Connection:
         why = "it hung up"
         try:
             while True:
-                if not self._network:
-                    self._await()
                 message, payload = self._read()
                 if isinstance(message, dict):
                     ((name, fields),) = message.items()
@@ -280,6 +294,8 @@ class Connection:
             self._why, jobs = why, list(self._jobs.values())
             self.orphans = [number for number in self._jobs if number not in self._surviving]
             self._jobs.clear()
+        self._due.put(None)
+        self._shut()
         self._stream.close()
         for job in jobs:
             job.lost(why)
