@@ -132,6 +132,7 @@ impl Launcher {
             environment,
             directory: None,
             lane: None,
+            leaves_strays: false,
         };
         let passed = vec![
             Passed { fd: theirs.into(), number: CONTROL },
@@ -157,6 +158,8 @@ impl Launcher {
             environment: self.environment(job, command),
             directory: Some(PathBuf::from(&command.cwd)),
             lane: Some(slot.0),
+            // Who attends to it says when that is to end, too.
+            leaves_strays: command.attended.is_some(),
         };
         let Some(files) = &command.attended else { return self.spawn(&request, Vec::new(), None) };
         let passed = vec![written(&files.stdout, 1)?, written(&files.stderr, 2)?];

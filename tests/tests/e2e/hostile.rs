@@ -76,6 +76,36 @@ fn daemons_of_a_task_do_not_outlive_the_run() {
     scratch.assert_nothing_left();
 }
 
+/// Leaves a process in a session of its own; whether the one that `left` names is gone.
+const DAEMON: &str = "(setsid sh -c 'echo $$ > left; exec sleep 1000' &)
+until [ -s left ]; do sleep 0.01; done";
+const IS_GONE: &str =
+    "for try in $(seq 3000); do kill -0 $(cat left) 2> left.said || exit 0; sleep 0.01; done; exit 1";
+
+#[test]
+fn reproduces_a_daemon_of_a_killed_process_that_stayed_until_the_worker_ended() {
+    for end in ["os.kill(os.getpid(), 9)", "os._exit(1)"] {
+        let function = format!(
+            "import os, subprocess\ndef f(n):\n    if n == 0 and not os.path.exists('left'):\n        subprocess.run(['sh', '-c', {DAEMON:?}])\n        {end}\n    return [n, subprocess.call(['sh', '-c', {IS_GONE:?}])]\n"
+        );
+        let (_scratch, outcomes) = run(&function, 0);
+        assert!(
+            values_by_number(&outcomes).iter().all(|(n, value)| *value == serde_json::json!([n, 0])),
+            "{end}: it is still there"
+        );
+    }
+}
+
+#[test]
+fn a_daemon_of_a_command_does_not_outlive_its_task() {
+    let scratch = Scratch::new();
+    scratch.write("tasks.txt", "leave\nlook\n");
+    scratch.write("leave", DAEMON);
+    scratch.write("look", IS_GONE);
+    let ended = scratch.run("run -j 1 --tasks tasks.txt --json -- sh {}").expect_code(0);
+    assert_eq!(ended.json()["done"].as_u64(), Some(2));
+}
+
 #[test]
 fn values_are_what_was_returned() {
     let scratch = Scratch::new();

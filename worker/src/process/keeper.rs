@@ -220,7 +220,9 @@ impl Keeper {
     }
 
     fn reap(&mut self) {
+        let mut has_reaped = false;
         while let Some(pid) = sys::ended_child() {
+            has_reaped = true;
             let Some((status, usage)) = self.children.reap(pid) else { continue };
             if pid == self.engine {
                 self.engine_exit = Some(ExitStatus::from_wait(status));
@@ -237,6 +239,9 @@ impl Keeper {
                 }
                 next.into_iter().for_each(|next| self.spawn(next));
             }
+        }
+        if has_reaped && self.ending.is_none() {
+            self.children.end_strays(self.engine);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `keeper` splits the program in two: the keeper, parent and only reaper of everything, and the engine, which asks it
 //! through `spawner` (by the words of `event`, in the bytes of `protocol`). `kill` ends whole trees, found by `procfs`;
-//! `attended` is one that somebody sends signals to. `beacon` and `output` are what a parent has of a child besides its
+//! `attended` is one that somebody sends signals to; `owner` says whose a process is that has lost its parent. `beacon` and `output` are what a parent has of a child besides its
 //! exit: which task it runs, and what it wrote. `sys` holds the project's only `unsafe`.
 
 pub mod attended;
@@ -11,6 +11,7 @@ pub mod event;
 pub mod keeper;
 pub mod kill;
 pub mod output;
+mod owner;
 pub mod procfs;
 mod protocol;
 pub mod spawner;

@@ -87,11 +87,14 @@ pub fn descendants(root: Pid, spare: Option<Pid>) -> Vec<Process> {
 
 /// The living processes that were started with this entry in their environment, as far as we may read it.
 pub fn marked(entry: &str) -> Vec<Process> {
-    let has_it = |pid: &Pid| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|other| other == entry.as_bytes())
-    };
+    let has_it = |pid: &Pid| environment(*pid).iter().any(|other| other == entry.as_bytes());
     pids().filter(has_it).filter_map(Process::find).collect()
+}
+
+/// What a process was started with, as far as we may read it.
+pub fn environment(pid: Pid) -> Vec<Vec<u8>> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
 /// From the kernel's own list, kept for each thread: no other process is looked at.

@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::unistd::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -24,7 +25,7 @@ use tokio::sync::Notify;
 use super::event::{KeeperEvent, Ticket};
 use super::keeper::EngineEnd;
 use super::protocol::{CHILD_FDS, ContainsNul, INLINE, Order, Request, Strings, decode_events};
-use super::sys;
+use super::{owner, sys};
 
 /// How many requests may wait for a keeper that does not read; a node has far fewer slots.
 const QUEUE_LIMIT: usize = 4096;
@@ -40,6 +41,8 @@ pub struct SpawnRequest {
     pub directory: Option<PathBuf>,
     /// It starts when all that was asked for in the same lane before is gone. Without one it starts at once.
     pub lane: Option<u16>,
+    /// Whether what it has started in sessions of their own may outlive it; else it ends with it, by its environment.
+    pub leaves_strays: bool,
 }
 
 /// A descriptor that the child gets under this number. Streams 0 to 2 that get none are the null device.
@@ -85,6 +88,7 @@ struct Link {
     queue: Mutex<VecDeque<Message>>,
     queued: Notify,
     last_ticket: AtomicU64,
+    keeper: Pid,
 }
 
 #[derive(Debug)]
@@ -103,6 +107,7 @@ impl Spawner {
             queue: Mutex::default(),
             queued: Notify::new(),
             last_ticket: AtomicU64::new(0),
+            keeper: end.keeper,
         });
         let events = KeeperEvents { link: Arc::clone(&link), ready: VecDeque::new(), lost: false };
         Ok((Self(link), events))
@@ -135,6 +140,9 @@ impl Spawner {
             order.arguments.push(&[argument])?;
         }
         order.extra_environment = strings(request.environment.iter().cloned())?;
+        if !request.leaves_strays {
+            order.extra_environment.push(&[OsStr::new(&owner::entry(self.0.keeper, ticket))])?;
+        }
         order.directory = request.directory.as_ref().map(|path| c_string(path.as_os_str())).transpose()?;
         self.0.request(&Request::Spawn(order), fds)?;
         Ok(ticket)

@@ -1,17 +1,18 @@
 //! The processes that the engine asked for and that are not reaped yet.
 //!
-//! It knows nothing of strays (descendants that became the keeper's children): those are merely reaped. Invariant: the
-//! two maps mirror each other, and every pid in them belongs to a child of ours that is alive or a zombie.
+//! Strays (descendants that became the keeper's children) are not in it: they are reaped, and ended once the process whose
+//! mark they bear is gone. Invariant: the two maps mirror each other, and every pid in them belongs to a child of ours
+//! that is alive or a zombie.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
 
 use crate::process::event::{Exit, ExitStatus, KeeperEvent, Ticket};
-use crate::process::procfs::Process;
-use crate::process::{kill, sys};
+use crate::process::procfs::{self, Process};
+use crate::process::{kill, owner, sys};
 
 #[derive(Default)]
 pub(super) struct Children {
@@ -51,6 +52,19 @@ impl Children {
             system: duration(usage.ru_stime),
         };
         Some((ticket, KeeperEvent::Exited { ticket, pid, exit }))
+    }
+
+    /// Kills what processes that are gone have left outside their groups. What is reaped may have been a parent that one
+    /// of these has lost, so it is asked for at each reaping.
+    pub(super) fn end_strays(&self, engine: Pid) {
+        let me = getpid();
+        let is_stray = |pid: &Pid| *pid != engine && !self.by_pid.contains_key(pid);
+        for stray in procfs::children(me).into_iter().filter(is_stray).filter_map(Process::find) {
+            let owner = procfs::environment(stray.pid).iter().find_map(|entry| owner::ticket(entry, me));
+            if owner.is_some_and(|ticket| !self.by_ticket.contains_key(&ticket)) {
+                kill::kill_tree(stray);
+            }
+        }
     }
 
     /// Signals a child or its process group. One that has ended meanwhile is no error: its exit is on its way.
