@@ -19,7 +19,9 @@ FUZZ_SECONDS ?= 600
 
 SEEDS ?= 500
 
-.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz chaos soak clean
+KILLS ?= 100
+
+.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz chaos kills soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -86,7 +88,11 @@ chaos: $(PACKAGE) ## faults at random: SEEDS=COUNT (500) or FIRST:COUNT
 	cargo build --workspace --bins --features maniple/inject
 	MANIPLE_CHAOS_SEEDS=$(SEEDS) cargo test --workspace --features maniple/inject --test chaos -- --nocapture
 
-soak: fuzz chaos ## the fuzzers, chaos, 100,000 simulated clusters, then the fault tests, twenty times in a row
+kills: $(PACKAGE) ## kill -9 of each kind of process, KILLS (100) times each at random
+	cargo build --workspace --bins --features maniple/inject
+	MANIPLE_KILLS=$(KILLS) cargo test --workspace --features maniple/inject --test any_kill -- --nocapture --test-threads 1
+
+soak: fuzz chaos kills ## the fuzzers, chaos, kills, 100,000 simulated clusters, then the fault tests, twenty times in a row
 	cargo run --release -p maniple-simulation --example simulate -- seeds 0 100000
 	cargo run --release -p maniple-simulation --example simulate -- large 10000 10000000 500
 	cargo build --workspace --bins --features maniple/inject

@@ -114,6 +114,11 @@ impl Scratch {
         Program::start(command).wait()
     }
 
+    /// The mark of this test.
+    pub fn mark(&self) -> String {
+        self.mark.clone()
+    }
+
     /// The mark of a part of this test.
     pub fn mark_of(&self, part: &str) -> String {
         format!("{}/{part}", self.mark)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::dice::Dice;
+
 /// How long a worker may be silent in these runs, in seconds.
 pub const LEASE: u64 = 1;
 
@@ -67,18 +69,7 @@ pub struct Plan {
     pub faults: Vec<Planned>,
 }
 
-/// SplitMix64.
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
     fn blow(&mut self, workers: u64, detached: bool) -> Blow {
         let worker = self.below(workers) as usize;
         match self.below(12) {
