@@ -80,7 +80,7 @@ async fn next(connected: &mut Connected) -> Frame {
 
 /// A worker that answers each batch with `value` for every task, until its connection ends.
 async fn worker(mut connected: Connected, number: u64, value: u8) {
-    let joined = Joined { worker: WorkerId(number), slots: 1, holds: vec![] };
+    let joined = Joined { worker: WorkerId(number), slots: 1, holds: vec![], jobs: vec![] };
     connected.outgoing.feed(&FromWorker::Joined(joined), Bytes::new()).await.expect("it listens");
     connected.outgoing.flush().await.expect("it listens");
     let mut reports = 0;
@@ -153,6 +153,18 @@ fn a_job_goes_from_client_to_worker_and_back() {
         let (summary, results) = submit(connect(&endpoint, Role::Client).await, spec(1, None), 100).await;
         assert_eq!((summary.progress.done, summary.progress.durable, results), (100, 100, 100));
         assert_eq!(summary.stopped, None);
+    });
+}
+
+#[test]
+fn reproduces_a_worker_that_was_never_told_of_the_end_of_a_job_that_ended_while_it_was_away() {
+    act(|endpoint| async move {
+        let mut away = connect(&endpoint, Role::Worker).await;
+        let joined = Joined { worker: WorkerId(1), slots: 1, holds: vec![], jobs: vec![JobId(5)] };
+        away.outgoing.feed(&FromWorker::Joined(joined), Bytes::new()).await.expect("it listens");
+        away.outgoing.flush().await.expect("it listens");
+        let first = next(&mut away).await;
+        assert!(matches!(first.message().expect("a message for workers"), ToWorker::JobEnded(JobId(5))));
     });
 }
 

@@ -204,7 +204,21 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToWorker.Shutdown", head(&ToWorker::Shutdown)),
         (
             "FromWorker.Joined",
-            head(&FromWorker::Joined(Joined { worker: WorkerId(9), slots: 4, holds: vec![held] })),
+            head(&FromWorker::Joined(Joined {
+                worker: WorkerId(9),
+                slots: 4,
+                holds: vec![held],
+                jobs: vec![],
+            })),
+        ),
+        (
+            "FromWorker.Joined.jobs",
+            head(&FromWorker::Joined(Joined {
+                worker: WorkerId(9),
+                slots: 4,
+                holds: vec![],
+                jobs: vec![job],
+            })),
         ),
         ("FromWorker.Report", head(&FromWorker::Report(report))),
         ("FromWorker.Returned", head(&FromWorker::Returned { batch, tasks: tasks.clone() })),

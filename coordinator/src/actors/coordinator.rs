@@ -56,7 +56,7 @@ pub struct Peer {
     pub outbox: Outbox,
     /// What a worker said it is.
     pub worker: Option<WorkerId>,
-    /// Jobs that a worker was told of on this connection.
+    /// Jobs that a worker has been told of, and not yet of their end.
     pub told: HashSet<JobId>,
     /// How many processes a worker said it runs, and how it is.
     pub slots: u16,

@@ -126,7 +126,7 @@ impl Coordinator {
         }
     }
 
-    /// Whoever runs something of the job has been told of it on this connection.
+    /// Whoever runs something of the job knows it.
     fn signal(&self, job: JobId, number: i32) {
         for peer in self.peers.values().filter(|peer| peer.told.contains(&job)) {
             let _ = peer.outbox.send(Out::Worker(ToWorker::Signal { job, number }, Bytes::new()));

@@ -56,7 +56,7 @@ impl Coordinator {
     }
 
     fn worker_joined(&mut self, session: SessionId, joined: Joined) {
-        let Joined { worker, slots, holds } = joined;
+        let Joined { worker, slots, holds, jobs } = joined;
         if let Some(old) = self.workers.insert(worker, session).filter(|old| *old != session) {
             self.peers.remove(&old);
             self.family.kill(Child::Session(old));
@@ -64,6 +64,11 @@ impl Coordinator {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         (peer.worker, peer.slots) = (Some(worker), slots);
         let host = peer.hello.host.clone();
+        let (known, ended): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| self.desks.contains_key(job));
+        peer.told = known.into_iter().collect();
+        for job in ended {
+            self.to_worker(worker, ToWorker::JobEnded(job), Bytes::new());
+        }
         tracing::info!(%worker, host, slots, holds = holds.len(), "a worker has joined");
         self.shelf.borrow_mut().worker_here(worker, true);
         self.on(Event::WorkerJoined { worker, host, slots, holds });

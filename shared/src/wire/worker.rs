@@ -116,6 +116,9 @@ pub struct Joined {
     pub slots: u16,
     /// The leases of which it still holds tasks that it has not reported yet.
     pub holds: Vec<Held>,
+    /// The jobs that it knows, and may have processes for. It is told which of them have ended meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobId>,
 }
 
 /// What is left of a lease.

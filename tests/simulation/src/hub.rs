@@ -122,7 +122,7 @@ impl World {
         let Some((message, payload)) = self.arrives_at_hub(link) else { return };
         let Some(worker) = self.hub_worker(link) else { return };
         match message {
-            FromWorker::Joined(Joined { worker, slots, holds }) => {
+            FromWorker::Joined(Joined { worker, slots, holds, jobs: _ }) => {
                 self.hub.links.insert(worker, link);
                 self.hub.here.insert(worker);
                 let host = format!("machine{}", self.links[link].machine);

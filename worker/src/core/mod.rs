@@ -244,7 +244,8 @@ impl Core {
         self.connected = true;
         self.lost_at = None;
         let Settings { worker, slots, .. } = self.settings;
-        out.push(Effect::Join(Joined { worker, slots, holds: self.holds() }));
+        let jobs = self.jobs.keys().copied().collect();
+        out.push(Effect::Join(Joined { worker, slots, holds: self.holds(), jobs }));
         for (id, job) in &self.jobs {
             if let Some((message, traceback)) = job.unloadable.clone() {
                 out.push(Effect::Send(FromWorker::Unloadable { job: *id, message, traceback }));
