@@ -1,7 +1,9 @@
 //! Ctrl-C once, twice, and the other signals: what is done is kept, what is left is said, nothing stays behind.
 
-use maniple_tests::{Program, Scratch, outcomes};
-use nix::sys::signal::Signal;
+use std::{fs::File, io::Write, process::Command, time::Duration};
+
+use maniple_tests::{Program, Scratch, binary, outcomes};
+use nix::{pty::openpty, sys::signal::Signal};
 
 use crate::cluster::Cluster;
 
@@ -70,6 +72,59 @@ fn an_interrupt_from_the_terminal_reaches_the_whole_group_and_counts_once() {
     nix::sys::signal::killpg(group, Signal::SIGINT).expect("it lives");
     run.wait().expect_code(130);
     scratch.assert_nothing_left();
+}
+
+/// Ctrl-Z at a terminal, a pause beyond the limit of a task, and `fg` in the shell.
+fn is_stopped_and_goes_on(what: &str) {
+    const TASKS: usize = 40;
+    let scratch = Scratch::new();
+    scratch.write(
+        "f.py",
+        "import time\ndef f(n):\n    with open('log', 'a') as log: log.write(f'{n}\\n')\n    time.sleep(0.3)\n",
+    );
+    scratch.numbers("tasks.jsonl", 0..TASKS as u64);
+    let maniple = binary::maniple().display();
+    let terminal = openpty(None, None).expect("a terminal");
+    let script = format!(
+        "{maniple} run -j 2 --timeout 1 --tasks tasks.jsonl --checkpoint c.checkpoint --quiet {what}
+        echo $? > stopped
+        until [ -e go ]; do sleep 0.01; done
+        fg; echo $? > code"
+    );
+    let mut shell = Command::new("setsid");
+    shell.args(["--ctty", "--wait", "bash", "--norc", "-ic", &script]);
+    scratch.prepare(&mut shell);
+    shell.stdin(terminal.slave);
+    let shell = Program::start(shell);
+    scratch.wait_for_lines("log", 6);
+    File::from(terminal.master.try_clone().expect("a descriptor")).write_all(b"\x1a").expect("room");
+    scratch.wait_for_lines("stopped", 1);
+    // The length of the stop: beyond the limit of what was running.
+    std::thread::sleep(Duration::from_millis(2_500));
+    let begun = scratch.lines("log").len();
+    assert!(begun < TASKS / 2, "{begun} tasks were begun by a run that is stopped");
+    scratch.write("go", "");
+    let said = shell.wait().stderr;
+    assert_eq!(
+        (scratch.lines("stopped"), scratch.lines("code")),
+        (vec!["148".into()], vec!["0".into()]),
+        "{said}"
+    );
+    assert_eq!(
+        outcomes(&scratch.file("c.checkpoint")).values().filter(|outcome| outcome.is_ok()).count(),
+        TASKS
+    );
+    assert_eq!(scratch.lines("log").len(), TASKS, "none was begun twice");
+}
+
+#[test]
+fn a_run_that_was_stopped_at_the_terminal_goes_on_in_the_foreground() {
+    is_stopped_and_goes_on("f:f");
+}
+
+#[test]
+fn commands_that_end_while_their_run_is_stopped_have_not_taken_too_long() {
+    is_stopped_and_goes_on("-- sh -c 'echo $0 >> log; sleep 0.3' {}");
 }
 
 #[test]

@@ -33,6 +33,9 @@ use crate::{
     registry::Registry,
 };
 
+/// A silence that is none of the monitor's pauses: somebody has stopped us (Ctrl-Z), or the machine had no time.
+const PAUSE: Duration = Duration::from_millis(750);
+
 /// The exit code of a worker that its coordinator does not let in.
 const REFUSED: i32 = 5;
 
@@ -62,6 +65,8 @@ pub struct Node {
     /// All is said; only the connection's end is waited for.
     pub(super) leaving: bool,
     carriers: JoinSet<()>,
+    /// When something was heard last: while tasks run, of their processes.
+    last_turn: Instant,
 }
 
 impl Node {
@@ -89,13 +94,19 @@ impl Node {
             alarm: None,
             leaving: false,
             carriers: JoinSet::new(),
+            last_turn: Instant::now(),
         }
     }
 
     /// Tells the core, and has done what it asks for.
     fn on(&mut self, event: Event, ctx: &mut Context<Node>) {
         let mut effects = Vec::new();
-        self.core.on(event, Instant::now(), &mut effects);
+        let now = Instant::now();
+        let lasted = now.saturating_duration_since(std::mem::replace(&mut self.last_turn, now));
+        if lasted >= PAUSE {
+            self.core.on(Event::Paused(lasted), now, &mut effects);
+        }
+        self.core.on(event, now, &mut effects);
         for effect in effects {
             self.carry_out(effect, ctx);
         }

@@ -91,6 +91,8 @@ pub enum Event {
     },
     /// The time of [`Core::wake_at`](super::Core::wake_at) has come.
     Woken,
+    /// The node stood still for so long: stopped, or out of turn.
+    Paused(Duration),
 }
 
 /// What happened to a process.

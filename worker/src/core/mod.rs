@@ -158,6 +158,7 @@ impl Core {
             Event::Sampled { at, readings } => self.sampled(&readings, at, now, out),
             Event::MemoryRead { used, total } => self.memory_read(used, total, out),
             Event::Woken => {}
+            Event::Paused(lasted) => self.paused(lasted),
         }
         self.settle(now, out);
         self.tally(begun, now, out);

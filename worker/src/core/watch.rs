@@ -89,6 +89,17 @@ impl Core {
         }
     }
 
+    /// What ended while nobody looked has not run until now: the pause counts for no limit.
+    pub(super) fn paused(&mut self, lasted: Duration) {
+        for place in &mut self.places {
+            match &mut place.state {
+                State::Child(child) => child.sample.since += lasted,
+                State::Commands(commands) => commands.iter_mut().for_each(|command| command.since += lasted),
+                State::Empty | State::Starting(_) | State::Stopping { .. } => {}
+            }
+        }
+    }
+
     /// When the time of the task that runs in a slot will be over, as far as is known.
     pub(super) fn timeout_at(&self, place: &Place) -> Option<Instant> {
         let (job, since) = match &place.state {

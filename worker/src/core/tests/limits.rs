@@ -58,6 +58,16 @@ fn a_command_is_looked_at_when_its_time_is_over() {
 }
 
 #[test]
+fn what_ended_while_the_node_stood_still_has_not_taken_too_long() {
+    let limits = Limits { timeout: Some(ms(500)), ..Limits::default() };
+    let mut script = script(1);
+    script.job(JobSpec { limits, ..command_job(1) }).grant(1, 1, 0, 1);
+    script.process(0, ProcessEvent::Spawned { pid: 7 }).pass(ms(5_000)).on(Event::Paused(ms(4_900)));
+    script.sample(0, 0, 0, None).expect(&["execute 0 b1 0"]);
+    assert_eq!(script.core.wake_at(script.now), Some(script.now + ms(400)));
+}
+
+#[test]
 fn the_clock_of_a_task_starts_with_it() {
     script(1)
         .job(limited(Some(ms(500)), None))
