@@ -190,6 +190,7 @@ impl Keeper {
         let timeout = match &self.ending {
             Some(_) => PollTimeout::try_from(SWEEP_EVERY).expect("it is short"),
             None if quiet_news => PollTimeout::from(QUIET_NEWS_MAY_WAIT),
+            None if self.children.is_unclear() => PollTimeout::try_from(SWEEP_EVERY).expect("it is short"),
             None => PollTimeout::NONE,
         };
         let mut interest = PollFlags::POLLIN;
@@ -240,8 +241,8 @@ impl Keeper {
                 next.into_iter().for_each(|next| self.spawn(next));
             }
         }
-        if has_reaped && self.ending.is_none() {
-            self.children.end_strays(self.engine);
+        if self.ending.is_none() {
+            self.children.end_strays(self.engine, has_reaped, Instant::now());
         }
     }
 

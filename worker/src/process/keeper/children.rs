@@ -5,7 +5,7 @@
 //! that is alive or a zombie.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::{Pid, getpid};
@@ -14,10 +14,15 @@ use crate::process::event::{Exit, ExitStatus, KeeperEvent, Ticket};
 use crate::process::procfs::{self, Process};
 use crate::process::{kill, owner, sys};
 
+/// How long a process is taken for one that is about to execute a program: longer than that takes, whatever the load.
+const EXECUTING: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub(super) struct Children {
     by_ticket: HashMap<Ticket, Pid>,
     by_pid: HashMap<Pid, Ticket>,
+    /// Some strays did not show whose they are, and are looked at until then.
+    unclear_until: Option<Instant>,
 }
 
 impl Children {
@@ -54,17 +59,34 @@ impl Children {
         Some((ticket, KeeperEvent::Exited { ticket, pid, exit }))
     }
 
-    /// Kills what processes that are gone have left outside their groups. What is reaped may have been a parent that one
-    /// of these has lost, so it is asked for at each reaping.
-    pub(super) fn end_strays(&self, engine: Pid) {
+    /// Kills what processes that are gone have left outside their groups. What was reaped may have been a parent that one
+    /// of these has lost. Who is about to execute a program has no environment, so it is looked at again.
+    pub(super) fn end_strays(&mut self, engine: Pid, has_reaped: bool, now: Instant) {
+        if has_reaped {
+            self.unclear_until = Some(now + EXECUTING);
+        }
+        if self.unclear_until.is_none_or(|until| now > until) {
+            return self.unclear_until = None;
+        }
         let me = getpid();
         let is_stray = |pid: &Pid| *pid != engine && !self.by_pid.contains_key(pid);
+        let mut is_clear = true;
         for stray in procfs::children(me).into_iter().filter(is_stray).filter_map(Process::find) {
-            let owner = procfs::environment(stray.pid).iter().find_map(|entry| owner::ticket(entry, me));
+            let environment = procfs::environment(stray.pid);
+            let owner = environment.iter().find_map(|entry| owner::ticket(entry, me));
             if owner.is_some_and(|ticket| !self.by_ticket.contains_key(&ticket)) {
                 kill::kill_tree(stray);
             }
+            is_clear &= environment.iter().any(|entry| !entry.is_empty());
         }
+        if is_clear {
+            self.unclear_until = None;
+        }
+    }
+
+    /// Whether strays are to be looked at again soon.
+    pub(super) fn is_unclear(&self) -> bool {
+        self.unclear_until.is_some()
     }
 
     /// Signals a child or its process group. One that has ended meanwhile is no error: its exit is on its way.
