@@ -4,13 +4,14 @@
 //! - [`program`]: a started process, waited for with a bound - [`outcomes`]: what a checkpoint holds
 //! - [`leftovers`]: processes that a test has left behind - [`wait`]: for what gives no notice
 //! - [`network`]: machines of their own - [`units`]: the command lines of the systemd units
-//! - [`disk`]: a small disk - [`s3`]: an object store - [`strace`]: storage that fails - [`skip`]: saying what this machine cannot check
+//! - [`disk`]: disks of its own - [`cap`]: a cap on processes - [`s3`]: an object store - [`strace`]: storage that fails - [`skip`]: saying what this machine cannot check
 //! - [`fuzzing`]: what must hold of any bytes, for fuzzers and without them - [`chaos`]: faults at random
 //! - [`kills`]: `kill -9` of any one process - [`dice`]: randomness by a seed
 //!
 //! Nothing here sleeps to wait for something to happen: it waits for the event, and fails with what was seen.
 
 pub mod binary;
+pub mod cap;
 pub mod chaos;
 pub mod dice;
 pub mod disk;

@@ -155,7 +155,11 @@ impl CheckpointError {
             CheckpointError::OtherColumns { .. }
             | CheckpointError::NoFile { .. }
             | CheckpointError::NoFolder { .. } => StopCause::Input,
-            CheckpointError::Unreadable { source, .. } if StoreError::is_in(source) => StopCause::Storage,
+            CheckpointError::Unreadable { source, .. }
+                if StoreError::is_in(source) || source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+            {
+                StopCause::Storage
+            }
             CheckpointError::Damaged { .. }
             | CheckpointError::Missing { .. }
             | CheckpointError::ForeignJournal { .. }

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-use maniple_tests::{Ended, Program, Scratch, outcomes};
+use maniple_tests::{Ended, Program, Scratch, disk::FailingDisk, outcomes};
 
 use crate::cluster::Cluster;
 
@@ -253,4 +253,35 @@ fn a_full_disk_stops_the_job_and_loses_nothing_durable() {
     let durable = summary["durable"].as_u64().expect("a count");
     assert!(durable > 0 && durable <= kept, "of {durable} durable outcomes {kept} are there");
     assert_eq!((again.code(), again.json()["skipped"].as_u64(), all), (0, Some(kept), 2_000));
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_stops_the_job_and_loses_nothing_durable() {
+    let scratch = scratch();
+    let folder = scratch.file("disk");
+    let disk = match FailingDisk::mount(&folder) {
+        Ok(disk) => disk,
+        Err(why) => return maniple_tests::skip::not_checked("a disk that becomes read-only", &why),
+    };
+    scratch.write(
+        "slow.py",
+        "import time\ndef f(n):\n    with open('log', 'a') as log: log.write(f'{n}\\n')\n    time.sleep(0.004)\n    return n\n",
+    );
+    scratch.numbers("many.jsonl", 0..2_000);
+    let run = "run -j 2 slow:f --tasks many.jsonl --checkpoint disk/c.checkpoint --json --flush 0.05";
+    let running = scratch.start(run);
+    scratch.wait_for_lines("log", 400);
+    disk.fail();
+    let ended = running.wait().expect_code(4);
+    let durable = ended.json()["durable"].as_u64().expect("a count");
+    ended.expect_error(&["c.checkpoint", "Read-only file system"]);
+    assert!(durable > 0 && durable < 2_000, "{durable} durable");
+    let kept = outcomes(&folder.join("c.checkpoint")).len() as u64;
+    assert!(kept >= durable, "of {durable} durable outcomes {kept} are there");
+    // It cannot even be opened.
+    scratch.run(run).expect_code(4).expect_error(&["c.checkpoint", "Read-only file system"]);
+    disk.repair();
+    let summary = scratch.run(run).expect_code(0).json();
+    assert!(summary["skipped"].as_u64() >= Some(durable), "{summary}");
+    assert_eq!(outcomes(&folder.join("c.checkpoint")).len(), 2_000);
 }

@@ -1,6 +1,6 @@
 //! Tasks that die, hang or eat memory take nobody with them, and leave a story (promises P4, P5, P7).
 
-use maniple_tests::{Scratch, outcomes};
+use maniple_tests::{Program, Scratch, cap::Cap, outcomes, skip};
 use shared::outcome::Cause;
 
 const FUNCTION: &str = r#"
@@ -62,6 +62,42 @@ fn five_bad_tasks_among_ten_thousand_good_ones() {
             rmp_serde::from_slice::<f64>(value).expect("a float") == number as f64 * 0.5
         })
     }));
+}
+
+const BOMB: &str = r#"
+import os, time
+def f(n):
+    while n == 7:
+        try: os.fork()
+        except OSError: pass
+    time.sleep(0.002)
+    return n
+"#;
+
+#[test]
+fn a_task_that_forks_without_end_fails_alone_also_where_processes_are_capped() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", BOMB);
+    scratch.numbers("tasks.jsonl", 0..1_000);
+    // Processes of the pool are replaced all the while, also while there is room for no other one.
+    for more in ["", "--tasks-per-process 50"] {
+        let cap = match Cap::of(100) {
+            Ok(cap) => cap,
+            Err(why) => return skip::not_checked("a task that forks without end within a cap", &why),
+        };
+        let run = scratch.command(&format!(
+            "run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint --fresh --timeout 2 --json {more}"
+        ));
+        let mut command = cap.on(&run);
+        scratch.prepare(&mut command);
+        let summary = Program::start(command).wait().expect_code(1).json();
+        assert_eq!((summary["done"].as_u64(), summary["failed"].as_u64()), (Some(999), Some(1)), "{summary}");
+        assert!(cap.refusals() > 0, "there was no cap");
+        let outcomes = outcomes(&scratch.file("c.checkpoint"));
+        let bomb = &outcomes[&rmp_serde::to_vec(&(7u64,)).expect("memory")];
+        assert_eq!(bomb.as_ref().expect_err("it has failed").cause, Cause::Timeout(2_000));
+        scratch.assert_nothing_left();
+    }
 }
 
 #[test]

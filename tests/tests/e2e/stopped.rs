@@ -1,6 +1,6 @@
 //! What is stopped, slow or deaf: processes under SIGSTOP, tasks that ignore signals, disks and clocks that misbehave.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
 use maniple_tests::{
     Program, Scratch, disk::SmallDisk, outcomes, outcomes::values_by_number, program::PATIENCE, skip, strace,
@@ -179,6 +179,66 @@ fn clocks_that_are_years_apart_are_no_matter() {
     kill(keeper, Signal::SIGTERM).expect("it lives");
     worker.wait().expect_code(143);
     cluster.stop();
+}
+
+/// Where Debian puts the library that fakes clocks.
+fn faketime_library() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?;
+    let paths = folders.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")));
+    paths.into_iter().find(|path| path.exists())
+}
+
+#[test]
+fn clocks_that_jump_while_a_job_runs_are_no_matter() {
+    const TASKS: u64 = 1_500;
+    let Some(library) = faketime_library() else {
+        return skip::not_checked("clocks that jump", "faketime is not installed (Debian package faketime)");
+    };
+    let scratch = scratch(TASKS);
+    // Without a pause: those of Python fail under faketime.
+    let spin = "until = time.monotonic() + 0.004\n    while time.monotonic() < until: pass";
+    let function = LOGGED.replace("time.sleep(0.004)", spin).replace("{n}\\n", "{time.time():.0f} {n}\\n");
+    scratch.write("f.py", function);
+    let set = |clock: &str| {
+        scratch.write("clock.new", clock);
+        std::fs::rename(scratch.file("clock.new"), scratch.file("clock")).expect("ours");
+    };
+    let start = |args: &str| {
+        let mut command = scratch.command(args);
+        command.env("LD_PRELOAD", &library).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        command.env("FAKETIME_TIMESTAMP_FILE", scratch.file("clock")).env("FAKETIME_NO_CACHE", "1");
+        Program::start(command)
+    };
+    set("+0d");
+    let coordinator = start("coordinator --listen 127.0.0.1:0 --access-dir access --lease 2 --log info");
+    coordinator.wait_for("listening on ");
+    let worker = start("worker --access-file access/worker.access -j 1");
+    let client = start(&format!("{SUBMIT} --timeout 30 --flush 0.1"));
+    for (jump, clock) in ["+1d", "-20y", "+13y", "-3h", "-55y"].into_iter().enumerate() {
+        scratch.wait_for_lines("log", 200 * (jump + 1));
+        set(clock);
+    }
+    let summary = client.wait().expect_code(0).json();
+    assert_eq!(
+        (summary["workers_lost"].as_u64(), summary["retries"].as_u64()),
+        (Some(0), Some(0)),
+        "{summary}"
+    );
+    assert!(summary["wall_seconds"].as_f64().is_some_and(|took| took > 1.0 && took < 120.0), "{summary}");
+    let said = coordinator.said();
+    assert!(!said.contains("lost the connection") && !said.contains("silent"), "{said}");
+    check(&scratch, TASKS);
+    let times: Vec<i64> = scratch
+        .lines("log")
+        .iter()
+        .map(|line| line.split(' ').next().expect("a time").parse().expect("a number"))
+        .collect();
+    let jumps = times.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 3_600).count();
+    assert_eq!((times.len() as u64, jumps), (TASKS, 5), "each was begun once, and saw its clock");
+    for program in [worker, coordinator] {
+        program.signal(Signal::SIGTERM);
+        program.wait().expect_code(143);
+    }
 }
 
 #[test]
