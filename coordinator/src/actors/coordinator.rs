@@ -40,7 +40,7 @@ use crate::{
 
 /// How often time is told to the core, and progress to clients.
 const TICK: Duration = Duration::from_millis(100);
-/// How long an attached job waits for its client to come back.
+/// How long a job that needs its client waits for it to come back.
 pub const CLIENT_GRACE: Duration = Duration::from_secs(30);
 
 /// The children.
@@ -241,11 +241,10 @@ impl Coordinator {
             self.stop_child(child, ctx);
         }
         self.on(Event::Tick);
-        let left = |desk: &Desk| desk.client_gone.is_some_and(|since| since.elapsed() >= CLIENT_GRACE);
         let abandoned: Vec<JobId> = self
             .desks
             .iter_mut()
-            .filter(|(_, desk)| !desk.spec.detached && left(desk))
+            .filter(|(_, desk)| desk.is_abandoned(CLIENT_GRACE))
             .map(|(job, desk)| (desk.client_gone = None, *job).1)
             .collect();
         for job in abandoned {

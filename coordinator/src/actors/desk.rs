@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::Addr;
@@ -115,6 +115,12 @@ impl Desk {
     pub fn scan(&mut self) {
         self.opening = Opening::Scanning;
         self.write(Order::Scan(Arc::clone(&self.tasks)));
+    }
+
+    /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here.
+    pub fn is_abandoned(&self, grace: Duration) -> bool {
+        let needs_client = !self.spec.detached || !self.complete;
+        needs_client && self.client_gone.is_some_and(|since| since.elapsed() >= grace)
     }
 
     /// Whether the client has too much to read.

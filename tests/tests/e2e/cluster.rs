@@ -1,5 +1,7 @@
 //! A coordinator and some workers on loopback, over TLS.
 
+use std::io::Write;
+
 use maniple_tests::{Program, Scratch, outcomes, outcomes::values_by_number};
 use nix::sys::signal::Signal;
 
@@ -76,6 +78,27 @@ fn a_worker_may_come_late_and_a_detached_job_goes_on_without_its_client() {
     cluster.start_worker(2);
     cluster.coordinator.as_ref().expect("it runs").wait_for("a job has ended");
     assert_eq!(values_by_number(&outcomes(&scratch.file("c.checkpoint"))).len(), 500);
+    cluster.stop();
+}
+
+#[test]
+fn reproduces_a_detached_job_that_waited_for_ever_for_the_tasks_of_a_client_that_was_killed() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "def f(n):\n    open(f'ran{n}', 'w').close()\n    return n\n");
+    let cluster = Cluster::start(&scratch, &[1]);
+    let submit = "submit --access-file access/client.access f:f --checkpoint c.checkpoint --detach";
+    let (read, write) = nix::unistd::pipe().expect("descriptors");
+    let mut command = scratch.command(&format!("{submit} --tasks -"));
+    command.stdin(read);
+    let mut client = Program::start(command);
+    let mut list = std::fs::File::from(write);
+    list.write_all(b"[1]\n[2]\n").expect("room");
+    scratch.wait_for_file("ran2", &client);
+    client.kill();
+    cluster.coordinator.as_ref().expect("it runs").wait_for("its client has not come back");
+    cluster.coordinator.as_ref().expect("it runs").wait_for("a job has ended");
+    scratch.numbers("tasks.jsonl", 0..5);
+    scratch.run(&format!("{submit} --tasks tasks.jsonl").replace("--detach", "")).expect_code(0);
     cluster.stop();
 }
 
