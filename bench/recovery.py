@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """From the kill of a process to work that flows again: of a pool's process, of a worker, of the coordinator.
 
-    .venv/bin/python bench/recovery.py [--rounds N] [--workers N]
+    .venv/bin/python bench/recovery.py [--rounds N] [--workers N] [--vanish N]
+
+With ``--vanish`` from the moment a machine is gone without a word; that needs root, for a network namespace.
 
 README.md beside this file says what is measured and how. Needs the standard library only. The exit code is 0 if
 every bar is met.
@@ -24,8 +26,10 @@ HERE = Path(__file__).resolve().parent
 TASK = 0.02
 """Seconds that a task takes: work begins so often in each process."""
 PATIENCE = 60.0
-BARS = {"a pool's process": 0.150, "a worker": 1.0, "the coordinator": 2.0}
+BARS = {"kill of a pool's process": 0.150, "kill of a worker": 1.0, "kill of the coordinator": 2.0}
 """Seconds until work flows again, by what was killed."""
+LEASE = 10.0
+"""Seconds that a coordinator waits for a silent worker unless `--lease` says otherwise: the bar for a machine that is gone."""
 FUNCTION = f"""
 import os, time
 LOG = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -50,12 +54,43 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+class Machine:
+    """Another machine as far as the network is concerned: a namespace on a switch of its own."""
+
+    HERE = "10.79.0.1"
+
+    def __init__(self) -> None:
+        self.name = f"maniple-{os.getpid()}"
+        self.switch, self.port = f"mb{os.getpid()}", f"mp{os.getpid()}"
+        self.ip(f"link add {self.switch} type bridge")
+        self.ip(f"addr add {self.HERE}/24 dev {self.switch}")
+        self.ip(f"link set {self.switch} up")
+        self.ip(f"netns add {self.name}")
+        self.ip(f"link add {self.port} type veth peer name eth0 netns {self.name}")
+        self.ip(f"link set {self.port} master {self.switch} up")
+        self.ip(f"-n {self.name} addr add 10.79.0.2/24 dev eth0")
+        self.ip(f"-n {self.name} link set eth0 up")
+
+    def ip(self, args: str) -> None:
+        """Run `ip`."""
+        subprocess.run(["ip", *args.split()], check=True)
+
+    def plug(self, state: str) -> None:
+        """Pull the cable (`down`), or plug it in again (`up`)."""
+        self.ip(f"link set {self.port} {state}")
+
+    def remove(self) -> None:
+        """Remove the namespace and the switch."""
+        self.ip(f"netns del {self.name}")
+        self.ip(f"link del {self.switch}")
+
+
 class Cluster:
     """A coordinator, workers with one process each, and a job that does not end."""
 
-    def __init__(self, maniple: Path, folder: Path, workers: int) -> None:
+    def __init__(self, maniple: Path, folder: Path, workers: int, host: str = "127.0.0.1") -> None:
         self.maniple, self.folder = maniple, folder
-        self.listen = "127.0.0.1:0"
+        self.listen = f"{host}:0"
         self.started: list[subprocess.Popen[bytes]] = []
         (folder / "f.py").write_text(FUNCTION)
         (folder / "tasks.jsonl").write_text("".join(f"[{number}]\n" for number in range(1_000_000)))
@@ -66,12 +101,12 @@ class Cluster:
         self.start("submit", "--access-file", "access/client.access", *job).wait()
         self.settle()
 
-    def start(self, *args: str, worker: str = "") -> subprocess.Popen[bytes]:
-        """Start a verb."""
+    def start(self, *args: str, worker: str = "", on: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start a verb, `on` another machine if so."""
         environment = dict(os.environ, VIRTUAL_ENV=sys.prefix, BENCH_WORKER=worker, PYTHONDONTWRITEBYTECODE="1")
         with open(self.folder / "said", "ab") as said:
             started = subprocess.Popen(
-                [self.maniple, *args], cwd=self.folder, env=environment, stdout=said, stderr=said
+                [*on, self.maniple, *args], cwd=self.folder, env=environment, stdout=said, stderr=said
             )
         self.started.append(started)
         return started
@@ -85,9 +120,9 @@ class Cluster:
         self.listen = said.read_text().split("listening on ")[1].split()[0]
         return started
 
-    def start_worker(self, number: int) -> subprocess.Popen[bytes]:
+    def start_worker(self, number: int, on: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """Start a worker with one process."""
-        return self.start("worker", "--access-file", "access/worker.access", "-j", "1", worker=str(number))
+        return self.start("worker", "--access-file", "access/worker.access", "-j", "1", worker=str(number), on=on)
 
     def runs(self) -> list[tuple[int, int, str, float]]:
         """Task, process, worker and time of each begin so far."""
@@ -161,6 +196,29 @@ class Cluster:
         wait_for("work after the restart", lambda: len(flowing()) >= len(self.workers))
         return max(flowing().values()) - began
 
+    def vanish(self, machine: Machine, far: str) -> float:
+        """Take a worker's machine from the network; seconds until what it was given last runs elsewhere."""
+
+        def begun() -> list[tuple[int, int, str, float]]:
+            return [run for run in self.runs() if run[2] == far]
+
+        before = len(begun())
+        wait_for("another task of the far worker", lambda: len(begun()) > before)
+        gone = time.monotonic()
+        machine.plug("down")
+        # It goes on with what it holds, and can tell nobody.
+        wait_for("the end of what it holds", lambda: begun()[-1][3] < time.monotonic() - 10 * TASK)
+        last = begun()[-1]
+        assert last[3] > gone, "it held nothing"
+
+        def later() -> list[float]:
+            return [run[3] for run in self.runs() if run[0] == last[0] and run[2] != far]
+
+        wait_for("another run of its task", later)
+        took = min(later()) - gone
+        machine.plug("up")
+        return took
+
     def stop(self) -> None:
         """End everything."""
         for started in self.started:
@@ -170,11 +228,31 @@ class Cluster:
             started.wait()
 
 
+def vanishings(maniple: Path, workers: int, rounds: int) -> list[float]:
+    """Seconds for each time that the machine of one of the workers vanishes."""
+    machine = Machine()
+    try:
+        with tempfile.TemporaryDirectory(prefix="maniple-bench-") as folder:
+            cluster = Cluster(maniple, Path(folder), workers - 1, machine.HERE)
+            try:
+                cluster.workers.append(cluster.start_worker(workers, ("ip", "netns", "exec", machine.name)))
+                figures = []
+                for _ in range(rounds):
+                    cluster.settle()
+                    figures.append(cluster.vanish(machine, str(workers)))
+                return figures
+            finally:
+                cluster.stop()
+    finally:
+        machine.remove()
+
+
 def main() -> int:
     """Measure, print the table, and tell by the exit code whether every bar is met."""
     parser = argparse.ArgumentParser(description="Measure how soon work flows again after a kill.")
     parser.add_argument("--rounds", type=int, default=10, help="kills of each kind (default: 10)")
     parser.add_argument("--workers", type=int, default=10, help="workers, with a process each (default: 10)")
+    parser.add_argument("--vanish", type=int, default=0, help="times that a machine vanishes (default: 0); needs root")
     default = HERE.parent / "target" / "release" / "maniple"
     parser.add_argument("--maniple", type=Path, default=default, help="the binary (default: that of `make build`)")
     asked = parser.parse_args()
@@ -191,14 +269,20 @@ def main() -> int:
                     cluster.settle()
         finally:
             cluster.stop()
+    bars = dict(BARS)
+    if asked.vanish:
+        name = "machine that vanishes"
+        figures[name], bars[name] = vanishings(asked.maniple.resolve(), asked.workers, asked.vanish), LEASE
     print(f"{asked.workers} workers, {asked.rounds} kills of each kind, tasks of {TASK * 1e3:.0f} ms")
     passed = True
-    for name, bar in BARS.items():
+    for name, bar in bars.items():
+        if not figures[name]:
+            continue
         middle, worst = statistics.median(figures[name]), max(figures[name])
         passed &= worst <= bar
         verdict = "PASS" if worst <= bar else "FAIL"
         shown = f"median {middle * 1e3:6.0f} ms   worst {worst * 1e3:6.0f} ms   bar {bar * 1e3:5.0f} ms"
-        print(f"kill of {name:<20}{shown}  {verdict}")
+        print(f"{name:<28}{shown}  {verdict}")
     return 0 if passed else 1
 
 

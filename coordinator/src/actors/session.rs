@@ -1,8 +1,9 @@
 //! Session: one accepted connection. A reader task and a writer task, owned here, carry frames; messages of the
 //! peer's role, and no others, reach the coordinator.
 //!
-//! Silence for a lease ends it; the writer fills silence on our side with heartbeats. The reader waits until each
-//! frame was handled, so a fast peer is slowed down by its own socket.
+//! Silence for nearly a lease ends it, so that what a worker held runs elsewhere within one; the writer fills silence on
+//! our side with heartbeats. The reader waits until each frame was handled, so a fast peer is slowed down by its own
+//! socket.
 
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::actors::{
     handshake::{Connection, Incoming, Outgoing},
     said::{ClientSaid, SessionId, SessionSilent, WorkerSaid},
 };
+
+/// The part of a lease that is for giving a silent worker's tasks to others.
+const PASSING_ON: u32 = 20;
 
 /// A message on its way out.
 pub enum Out {
@@ -80,8 +84,9 @@ impl Actor for Session {
 }
 
 async fn read(mut incoming: Incoming, lease: Duration, session: Addr<Session>) {
+    let silence = lease - lease / PASSING_ON;
     loop {
-        let end = match incoming.next_within(lease).await {
+        let end = match incoming.next_within(silence).await {
             Some(Ok(Some(frame))) => match session.send(Heard(frame)).await {
                 Ok(()) => continue,
                 Err(_) => return,
