@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Worker(worker) => verbs::worker::run(&worker),
         Verb::Engine(engine) => verbs::engine::run(&engine),
         Verb::Checkpoint(tool) => verbs::checkpoint::run(&tool),
+        Verb::Cleanup(cleanup) => verbs::cleanup::run(&cleanup),
     };
     match ended {
         Ok(code) => ExitCode::from(code),
@@ -62,6 +63,6 @@ fn main() -> ExitCode {
 fn default_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Coordinator(_) | Verb::Worker(_) => "info",
-        Verb::Run(_) | Verb::Submit(_) | Verb::Engine(_) | Verb::Checkpoint(_) => "warn",
+        Verb::Run(_) | Verb::Submit(_) | Verb::Engine(_) | Verb::Checkpoint(_) | Verb::Cleanup(_) => "warn",
     }
 }

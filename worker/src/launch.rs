@@ -33,6 +33,7 @@ use crate::{
         beacon::Beacon,
         event::Ticket,
         output::{Limits, OutputPipe},
+        owner::{JOB, OWNER, Owner},
         spawner::{Passed, RequestError, SpawnRequest, Spawner},
     },
 };
@@ -52,10 +53,7 @@ const CONTROL: i32 = 3;
 const BEACON: i32 = 4;
 const TEXT: i32 = 5;
 
-/// In the environment of all that belongs to a job.
-const JOB: &str = "MANIPLE_JOB";
-
-/// In that of all that a node has started.
+/// In the environment of all that a node has started.
 const NODE: &str = "MANIPLE_NODE";
 
 /// One thread per process unless the user says otherwise: there is a process per core already.
@@ -101,6 +99,7 @@ pub struct Launcher {
     text: OwnedFd,
     python: Option<PathBuf>,
     node: WorkerId,
+    owner: Option<Owner>,
 }
 
 impl Launcher {
@@ -112,7 +111,8 @@ impl Launcher {
         // Unbuffered output would cost a child a system call per write; it flushes when it matters.
         let environment = env::vars_os().filter(|(name, _)| name != "PYTHONUNBUFFERED");
         spawner.set_base_environment(environment).map_err(io::Error::other)?;
-        Ok(Launcher { spawner, text: file.into(), python, node })
+        let owner = Owner::here(spawner.keeper());
+        Ok(Launcher { spawner, text: file.into(), python, node, owner })
     }
 
     /// Starts a child for a job's function.
@@ -175,7 +175,8 @@ impl Launcher {
     /// By these, leftovers are recognised as ours.
     fn marks(&self, job: JobId) -> Vec<(OsString, OsString)> {
         let mark = |name: &str, value: String| (OsString::from(name), OsString::from(value));
-        vec![mark(JOB, job.to_string()), mark(NODE, self.node.to_string())]
+        let owner = self.owner.map(|owner| mark(OWNER, owner.to_string()));
+        [mark(JOB, job.to_string()), mark(NODE, self.node.to_string())].into_iter().chain(owner).collect()
     }
 
     fn spawn(

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use nix::unistd::Pid;
 
 use crate::{
     core::{Life, event::Reading},
-    process::beacon::Beacon,
+    process::{beacon::Beacon, procfs},
 };
 
 /// See the module. Clones are the same registry.
@@ -70,7 +71,7 @@ impl Registry {
                 life,
                 running: beacon.and_then(|beacon| beacon.running()).unwrap_or(0),
                 committed: beacon.map_or(0, |beacon| beacon.committed()),
-                memory: memory.then(|| resident(live.pid?)).flatten(),
+                memory: memory.then(|| procfs::resident(Pid::from_raw(live.pid?.cast_signed()))).flatten(),
             })
         };
         self.0
@@ -79,12 +80,4 @@ impl Registry {
             .filter_map(|entry| look(*entry.key(), &entry))
             .collect()
     }
-}
-
-/// Resident memory of a process, in bytes.
-fn resident(pid: u32) -> Option<u64> {
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
-    Some(pages * u64::try_from(page).ok()?)
 }

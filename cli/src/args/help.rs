@@ -125,3 +125,13 @@ Examples:
   maniple checkpoint export --format csv \\
       --columns c0,c3 --where date=20240101..20241231 \\
       factors.checkpoint -";
+
+/// After `maniple cleanup --help`.
+pub const CLEANUP: &str = "\
+A process is left over if the keeper and the engine of its run are both gone. What a living run owns is never touched.
+
+Exit codes: 0 nothing is left over, 1 something is, 2 usage.
+
+Examples:
+  maniple cleanup
+  maniple cleanup --clean";

@@ -7,6 +7,7 @@
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use shared::id::JobId;
 
 pub mod checkpoint;
 pub mod help;
@@ -52,6 +53,9 @@ pub enum Verb {
     /// Look into checkpoints
     #[command(subcommand, arg_required_else_help = true)]
     Checkpoint(checkpoint::Checkpoint),
+    /// List processes on this machine that outlived their run, or end them
+    #[command(after_help = help::CLEANUP)]
+    Cleanup(Cleanup),
 }
 
 /// `maniple run`.
@@ -218,6 +222,26 @@ pub struct Worker {
     /// Python interpreter, if the job names none [default: the active virtual environment's, else python3]
     #[arg(long, value_name = "PATH")]
     pub python: Option<String>,
+}
+
+/// `maniple cleanup`.
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// End them: first by SIGTERM, and by SIGKILL those that are still there after the grace
+    #[arg(long)]
+    pub clean: bool,
+
+    /// Only those that were started for this job
+    #[arg(long, value_name = "JOB", value_parser = values::job)]
+    pub job: Option<JobId>,
+
+    /// How long they may take to end by themselves
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = values::seconds_or_zero)]
+    pub grace: Duration,
+
+    /// Write one JSON object a process to standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

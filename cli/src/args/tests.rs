@@ -135,6 +135,8 @@ fn a_mistake_is_one_line() {
         ("sun", "'sun'"),
         ("worker -j 4", "--access-file <FILE>; see 'maniple worker --help'"),
         ("checkpoint info", "<FILE>; see 'maniple checkpoint info --help'"),
+        ("cleanup --job 12", "expected the 16 hexadecimal digits of a job"),
+        ("cleanup --job +123456789abcdef", "expected the 16 hexadecimal digits of a job"),
         ("checkpoint export --format excel c out", "[possible values: parquet, arrow, csv, jsonl]"),
         ("checkpoint export --format csv --where date c -", "expected NAME=FROM..TO"),
     ] {
@@ -164,6 +166,7 @@ fn help_fits_the_terminal_and_names_every_option() {
             "checkpoint",
             "checkpoint info",
             "checkpoint export",
+            "cleanup",
         ] {
             let text = help(verb, width);
             let mut command = Cli::command();

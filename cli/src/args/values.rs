@@ -3,6 +3,7 @@
 use std::{num::NonZeroU16, str::FromStr, time::Duration};
 
 use clap::builder::RangedI64ValueParser;
+use shared::id::JobId;
 
 /// No option takes a longer time than this (about 31 years), so that sums of times cannot overflow.
 const LONGEST: f64 = 1e9;
@@ -29,6 +30,13 @@ pub fn seconds_or_zero(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("is not a time that can be waited for".to_owned()),
         Err(_) => Err("expected a number of seconds, such as 30 or 0.5".to_owned()),
     }
+}
+
+/// A job by its number, as progress and summaries show it.
+pub fn job(text: &str) -> Result<JobId, String> {
+    let is_number = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u64::from_str_radix(text, 16).ok().filter(|_| is_number);
+    number.map(JobId).ok_or_else(|| "expected the 16 hexadecimal digits of a job".to_owned())
 }
 
 /// A size in bytes. `K M G T` and `KiB MiB GiB TiB` are powers of 1024, `KB MB GB TB` powers of 1000.

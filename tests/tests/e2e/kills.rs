@@ -114,7 +114,7 @@ fn the_death_of_a_worker_is_survived_by_the_other() {
 }
 
 /// The engine of `maniple run`, and the processes of its pool: all are children of the keeper.
-fn family(run: &Program) -> (i32, Vec<i32>) {
+pub fn family(run: &Program) -> (i32, Vec<i32>) {
     let children = run.descendants(1);
     let is_engine = |pid: &i32| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -122,6 +122,15 @@ fn family(run: &Program) -> (i32, Vec<i32>) {
     };
     let engine = *children.iter().find(|pid| is_engine(pid)).expect("an engine");
     (engine, children.into_iter().filter(|pid| *pid != engine).collect())
+}
+
+/// `kill -9` of keeper and engine in one moment.
+pub fn kill_both(run: &Program) {
+    let both = [run.pid(), family(run).0].map(Pid::from_raw);
+    // Stopped first, so that neither can act on the other's end.
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        both.iter().for_each(|pid| nix::sys::signal::kill(*pid, signal).expect("it lives"));
+    }
 }
 
 #[test]
@@ -175,11 +184,7 @@ fn a_keeper_and_an_engine_that_die_in_one_moment_leave_nothing() {
     scratch.numbers("tasks.jsonl", 0..100_000);
     let run = scratch.start("run -j 2 f:f --tasks tasks.jsonl --checkpoint c.checkpoint");
     scratch.wait_for_lines("log", 100);
-    let both = [run.pid(), family(&run).0].map(Pid::from_raw);
-    // Stopped first, so that neither can act on the other's end.
-    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-        both.iter().for_each(|pid| nix::sys::signal::kill(*pid, signal).expect("it lives"));
-    }
+    kill_both(&run);
     run.wait();
     scratch.assert_nothing_left();
 }

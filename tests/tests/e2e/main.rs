@@ -1,6 +1,7 @@
 //! The main job from outside: the real binary, real processes, real faults. A module per concern.
 
 mod bad_input;
+mod cleanup;
 mod cluster;
 mod columns;
 mod commands;

@@ -13,6 +13,7 @@ mod lanes;
 mod launcher;
 mod outbox;
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -36,6 +37,8 @@ use super::kill::kill_descendants;
 use super::protocol::{CHILD_FDS, INLINE, Order, Request};
 use super::{procfs, sys};
 
+/// What `ps` shows, and how `leftover` knows a keeper.
+pub(super) const NAME: &CStr = c"maniple-keeper";
 /// The exit code when the engine was killed, or the keeper itself failed.
 const INTERNAL_ERROR: i32 = 70;
 /// How often what is being ended is swept again.
@@ -144,8 +147,7 @@ impl Keeper {
     /// the null device so that a passed descriptor can never have the number that another one is to get in the child.
     fn new(socket: OwnedFd, engine: Pid, heard: &SigSet) -> io::Result<Self> {
         prctl::set_child_subreaper(true)?;
-        // Cosmetic: what `ps` shows.
-        let _ = prctl::set_name(c"maniple-keeper");
+        let _ = prctl::set_name(NAME);
         sys::reset_dispositions();
         let signals = SignalFd::with_flags(heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         sys::close_all_but(&[socket.as_fd(), signals.as_fd()])?;

@@ -2,16 +2,18 @@
 //!
 //! `keeper` splits the program in two: the keeper, parent and only reaper of everything, and the engine, which asks it
 //! through `spawner` (by the words of `event`, in the bytes of `protocol`). `kill` ends whole trees, found by `procfs`;
-//! `attended` is one that somebody sends signals to; `owner` says whose a process is that has lost its parent. `beacon` and `output` are what a parent has of a child besides its
-//! exit: which task it runs, and what it wrote. `sys` holds the project's only `unsafe`.
+//! `attended` is one that somebody sends signals to. `beacon` and `output` are what a parent has of a child besides its
+//! exit: which task it runs, and what it wrote. `leftover` finds what outlived keeper and engine, by a mark of `owner`.
+//! `sys` holds the project's only `unsafe`.
 
 pub mod attended;
 pub mod beacon;
 pub mod event;
 pub mod keeper;
 pub mod kill;
+pub mod leftover;
 pub mod output;
-mod owner;
+pub mod owner;
 pub mod procfs;
 mod protocol;
 pub mod spawner;

@@ -23,6 +23,23 @@ impl Process {
         Stat::read(pid).map(|stat| Self { pid, started: stat.started })
     }
 
+    /// The one with this pid that started so many clock ticks after boot.
+    #[must_use]
+    pub fn new(pid: Pid, started: u64) -> Self {
+        Self { pid, started }
+    }
+
+    /// Clock ticks after boot.
+    pub(super) fn started(self) -> u64 {
+        self.started
+    }
+
+    /// Whether it is there and has not ended; one that waits to be reaped has.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && !stat.is_dead())
+    }
+
     /// As if the pid had been used again.
     #[cfg(test)]
     pub(super) fn with_start(self, started: u64) -> Self {
@@ -31,14 +48,14 @@ impl Process {
 }
 
 /// What we need of `/proc/PID/stat`.
-struct Stat {
+pub(super) struct Stat {
     state: u8,
-    parent: Pid,
-    started: u64,
+    pub parent: Pid,
+    pub started: u64,
 }
 
 impl Stat {
-    fn read(pid: Pid) -> Option<Self> {
+    pub(super) fn read(pid: Pid) -> Option<Self> {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -52,7 +69,7 @@ impl Stat {
         Some(Self { state, parent, started: fields.nth(17)?.parse().ok()? })
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
@@ -113,6 +130,14 @@ fn snapshot() -> HashMap<Pid, Vec<Pid>> {
         }
     }
     all
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident(pid: Pid) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
 }
 
 /// Every process of the machine.

@@ -113,6 +113,11 @@ impl Spawner {
         Ok((Self(link), events))
     }
 
+    /// Who makes the processes.
+    pub fn keeper(&self) -> Pid {
+        self.0.keeper
+    }
+
     /// What every child's environment is from now on; until then it is the one that this program was started with.
     pub fn set_base_environment(
         &self,
