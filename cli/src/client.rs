@@ -8,13 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use shared::{
     codec::{CodecError, FrameReader, FrameWriter},
-    endpoint::{Connected, Endpoint, EndpointError, hello},
+    endpoint::{Connected, Endpoint},
     job::JobSpec,
     outcome::leaves_no_time,
-    wire::{
-        Role,
-        client::{FromClient, StopCause, Stopped, Summary, ToClient},
-    },
+    wire::client::{FromClient, StopCause, Stopped, Summary, ToClient},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,16 +20,12 @@ use tokio::{
 
 use crate::{
     fault::Fault,
+    line::Line,
     sent::Sent,
     show::Show,
     stop::{self, Stop},
     tasks::Chunk,
 };
-
-/// How long a coordinator that has gone away is waited for; its job goes on without us, or from its checkpoint.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(120);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the reader of the task file says.
 pub type Tasks = mpsc::Receiver<Result<Chunk, Fault>>;
@@ -47,7 +40,7 @@ pub enum End {
 
 /// One job's client.
 pub struct Client {
-    pub endpoint: Endpoint,
+    line: Line,
     pub spec: JobSpec,
     /// The task file, read elsewhere.
     pub tasks: Tasks,
@@ -81,7 +74,7 @@ impl Client {
         show: Show,
     ) -> Client {
         Client {
-            endpoint,
+            line: Line::new(endpoint),
             spec,
             tasks,
             signals,
@@ -101,48 +94,21 @@ impl Client {
     }
 
     async fn follow(&mut self) -> Result<End, Fault> {
-        let me = hello(Role::Client);
-        let mut lost_since: Option<Instant> = None;
-        let mut pause = FIRST_PAUSE;
-        let mut reached = false;
+        let next = "start it again and repeat this command; what is durable is not run again";
         loop {
-            match self.endpoint.connect(&me, Duration::from_secs(10)).await {
-                Ok(connected) => {
-                    reached = true;
-                    if lost_since.take().is_some() {
-                        self.show.note("connected to the coordinator again");
-                    }
-                    pause = FIRST_PAUSE;
-                    match self.talk(connected).await {
-                        Over::End(end) => return Ok(end),
-                        Over::Lost(why) => {
-                            self.show.note(&format!("lost the coordinator ({why}); reconnecting"))
-                        }
-                    }
-                }
-                Err(EndpointError::Refused(why)) => return Err(Fault::refused(why)),
-                // A coordinator elsewhere that was never reached is a mistake; one that was is waited for.
-                Err(EndpointError::Unreachable(why))
-                    if !reached && matches!(self.endpoint, Endpoint::Network { .. }) =>
-                {
-                    return Err(Fault::usage(why));
-                }
-                Err(EndpointError::Unreachable(why)) => {
-                    if lost_since.is_some_and(|since| since.elapsed() > RECONNECT_LIMIT) {
-                        let hint = "start it again and repeat this command; what is durable is not run again";
-                        return Err(Fault::internal(format!("{why}; {hint}")));
-                    }
+            if let Some(connected) = self.line.connect(&self.show, next).await? {
+                match self.talk(connected).await {
+                    Over::End(end) => return Ok(end),
+                    Over::Lost(why) => self.show.note(&format!("lost the coordinator ({why}); reconnecting")),
                 }
             }
-            lost_since.get_or_insert_with(Instant::now);
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = self.line.pause() => {}
                 Some(signal) = self.signals.recv() => {
                     self.add(Stop::Signal(signal, None));
                     return Ok(End::Summary(Box::new(self.cut_off())));
                 }
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -282,6 +248,9 @@ impl Client {
             ToClient::Finished(summary) => return Ok(Some(End::Summary(summary))),
             ToClient::Accepted { .. }
             | ToClient::Began { .. }
+            | ToClient::Attached(_)
+            | ToClient::Unknown(_)
+            | ToClient::Jobs(_)
             | ToClient::Watched(_)
             | ToClient::SetAside(_)
             | ToClient::Answered { .. }

@@ -9,7 +9,7 @@ use std::{io, os::unix::net::UnixStream, time::Duration};
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Running, fut::wrap_future,
 };
-use coordinator::{Root, shelf::Shelf};
+use coordinator::{Root, config::CLIENT_GRACE, shelf::Shelf};
 use shared::{
     door::{Door, Doorway, door},
     endpoint::Endpoint,
@@ -98,8 +98,13 @@ impl Engine {
             alarms: Some(ctx.address().recipient()),
             keeping: Keeping::new(end).expect("the keeper's socket can be watched"),
         };
-        let coordinator =
-            coordinator::Config { doorway: Some(doorway), network: None, state_dir: None, lease: LEASE };
+        let coordinator = coordinator::Config {
+            doorway: Some(doorway),
+            network: None,
+            state_dir: None,
+            lease: LEASE,
+            client_grace: CLIENT_GRACE,
+        };
         Engine {
             family: Family::new("engine", Policy::new(Strategy::OneForOne).limit(0, LEASE))
                 .child(Child::Coordinator, Restart::Permanent)

@@ -87,7 +87,8 @@ impl Prepared {
         let summary = match end {
             End::Detached => {
                 output::say(&format!(
-                    "maniple: job {job} is with the coordinator and goes on without this client"
+                    "maniple: job {job} is with the coordinator and goes on without this client; \
+                     `maniple attach` comes back to it"
                 ));
                 return Ok(0);
             }
@@ -101,24 +102,34 @@ impl Prepared {
             Some(Stop::Unread) if cancelled => u8::from(summary.progress.failed > 0),
             Some(Stop::Signal(..) | Stop::Unread) | None => summary::exit_code(&summary),
         };
-        let ended = summary::Ended { summary, wall: started.elapsed(), checkpoint };
-        if json {
-            output::print(&summary::machine(&ended, code)).map_err(Fault::of_output)?;
-        }
-        let mistake = match stop {
+        let fault = match stop {
             Some(Stop::Fault(fault)) => Some(fault),
-            Some(Stop::Signal(..) | Stop::Unread) | None => {
-                ended.error().map(|message| Fault { code, message })
-            }
+            Some(Stop::Signal(..) | Stop::Unread) | None => None,
         };
-        let progress = &ended.summary.progress;
-        let nothing_done = progress.done + progress.failed + progress.skipped == 0;
-        let told_otherwise = (mistake.is_some() && nothing_done) || (json && quiet);
-        if (!quiet || code != 0) && !told_otherwise {
-            output::say(summary::human(&ended).trim_end());
-        }
-        mistake.map_or(Ok(code), Err)
+        let ended = summary::Ended { summary, wall: Some(started.elapsed()), checkpoint };
+        tell(&ended, code, fault, quiet, json)
     }
+}
+
+/// Tells how a job has ended; `fault` is what its client found wrong.
+pub fn tell(
+    ended: &summary::Ended,
+    code: u8,
+    fault: Option<Fault>,
+    quiet: bool,
+    json: bool,
+) -> Result<u8, Fault> {
+    if json {
+        output::print(&summary::machine(ended, code)).map_err(Fault::of_output)?;
+    }
+    let mistake = fault.or_else(|| ended.error().map(|message| Fault { code, message }));
+    let progress = &ended.summary.progress;
+    let nothing_done = progress.done + progress.failed + progress.skipped == 0;
+    let told_otherwise = (mistake.is_some() && nothing_done) || (json && quiet);
+    if (!quiet || code != 0) && !told_otherwise {
+        output::say(summary::human(ended).trim_end());
+    }
+    mistake.map_or(Ok(code), Err)
 }
 
 /// Reads the task file on a thread of its own.

@@ -5,8 +5,10 @@ mod client;
 mod engine;
 mod export;
 mod fault;
+mod follower;
 mod job;
 mod keys;
+mod line;
 mod output;
 mod progress;
 mod rust_pyfunc;
@@ -48,6 +50,9 @@ fn main() -> ExitCode {
         Verb::Worker(worker) => verbs::worker::run(&worker),
         Verb::Engine(engine) => verbs::engine::run(&engine),
         Verb::Checkpoint(tool) => verbs::checkpoint::run(&tool),
+        Verb::Jobs(jobs) => verbs::jobs::run(&jobs),
+        Verb::Attach(attach) => verbs::attach::run(&attach),
+        Verb::Cancel(cancel) => verbs::cancel::run(&cancel),
         Verb::Cleanup(cleanup) => verbs::cleanup::run(&cleanup),
     };
     match ended {
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
 fn default_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Coordinator(_) | Verb::Worker(_) => "info",
-        Verb::Run(_) | Verb::Submit(_) | Verb::Engine(_) | Verb::Checkpoint(_) | Verb::Cleanup(_) => "warn",
+        Verb::Run(_) | Verb::Submit(_) | Verb::Engine(_) | Verb::Checkpoint(_) => "warn",
+        Verb::Jobs(_) | Verb::Attach(_) | Verb::Cancel(_) | Verb::Cleanup(_) => "warn",
     }
 }

@@ -16,7 +16,12 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// How long a silent peer is waited for.
     pub lease: Duration,
+    /// How long an attached job waits for its client to come back, before it is stopped.
+    pub client_grace: Duration,
 }
+
+/// What [`Config::client_grace`] is unless the user says otherwise.
+pub const CLIENT_GRACE: Duration = Duration::from_secs(30);
 
 /// A port and who may come in by it.
 pub struct Network {

@@ -45,6 +45,8 @@ pub struct Stored {
     pub complete: bool,
     /// How it ended.
     pub summary: Option<Summary>,
+    /// The time of day when it came; only shown.
+    pub began: SystemTime,
 }
 
 /// The state directory cannot be used.
@@ -61,7 +63,15 @@ impl Stored {
     #[must_use]
     pub fn new(spec: JobSpec) -> Stored {
         let tasks = if spec.repeats { TaskList::with_repeats() } else { TaskList::new() };
-        Stored { spec, tasks: Arc::new(RwLock::new(tasks)), received: 0, complete: false, summary: None }
+        let began = SystemTime::now();
+        Stored {
+            spec,
+            tasks: Arc::new(RwLock::new(tasks)),
+            received: 0,
+            complete: false,
+            summary: None,
+            began,
+        }
     }
 }
 
@@ -129,17 +139,19 @@ impl Shelf {
 
 fn load_job(dir: &Path) -> io::Result<Option<Stored>> {
     let spec = read_message::<JobSpec>(&dir.join("spec"))?;
+    let began = fs::metadata(dir.join("spec"))?.modified()?;
     if let Ok(summary) = read_message::<Summary>(&dir.join("summary")) {
         let age = fs::metadata(dir.join("summary"))?.modified()?;
         let age = SystemTime::now().duration_since(age).unwrap_or_default();
         return Ok((age < KEEP_ENDED).then(|| Stored {
             summary: Some(summary),
             complete: true,
+            began,
             ..Stored::new(spec)
         }));
     }
     let keys = fs::read(dir.join("tasks"))?;
-    let mut stored = Stored::new(spec);
+    let mut stored = Stored { began, ..Stored::new(spec) };
     let mut whole = 0;
     for key in msgpack::values(&keys).map_while(Result::ok) {
         whole += key.len();

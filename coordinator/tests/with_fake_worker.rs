@@ -63,7 +63,8 @@ impl Parent for Stage {
 
 fn act<F: Future<Output = ()> + 'static>(play: impl FnOnce(Endpoint) -> F) {
     let (door, doorway): (Door, _) = door();
-    let config = Config { doorway: Some(doorway), network: None, state_dir: None, lease: LEASE };
+    let (network, state_dir) = (None, None);
+    let config = Config { doorway: Some(doorway), network, state_dir, lease: LEASE, client_grace: LEASE };
     let family = Family::new("stage", Policy::new(Strategy::OneForOne)).child((), Restart::Temporary);
     let play: Pin<Box<dyn Future<Output = ()>>> = Box::pin(play(Endpoint::Door(door)));
     let stage = Stage { family, parts: Some((config, Shelf::in_memory())), play: Some(play) };

@@ -163,6 +163,18 @@ fn heads() -> Vec<(&'static str, String)> {
     let detail = Detail { processes: 9, disk_used: 1, disk_total: 2, traffic, own: vec![own] };
     let detailed = Status { detail: Some(Box::new(detail)), ..status.clone() };
     let watched = Watched { worker: WorkerId(7), host: text("vm"), slots: 4, status: Some(status.clone()) };
+    let listed = Listed {
+        job,
+        work: text("function m:f"),
+        checkpoint: Some(PathBuf::from("/c").into()),
+        began: 8,
+        detached: true,
+        followed: true,
+        wants_results: false,
+        progress,
+        ended: true,
+        stopped: Some(Stopped { why: StopCause::Cancelled, message: text("m") }),
+    };
     let raised = Raised {
         ordinal: 3,
         kind: RaisedKind::Exception,
@@ -250,6 +262,8 @@ fn heads() -> Vec<(&'static str, String)> {
         ("FromClient.Ask.leave", head(&FromClient::Ask { ask: 3, request: Request::Leave })),
         ("FromClient.Ask.inherit", head(&FromClient::Ask { ask: 3, request: Request::Inherit })),
         ("FromClient.Watch", head(&FromClient::Watch(true))),
+        ("FromClient.Attach", head(&FromClient::Attach(job))),
+        ("FromClient.List", head(&FromClient::List)),
         ("FromClient.Taken", head(&FromClient::Taken { job, bytes: 6 })),
         ("FromClient.Heartbeat", head(&FromClient::Heartbeat)),
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
@@ -264,6 +278,9 @@ fn heads() -> Vec<(&'static str, String)> {
             head(&ToClient::Answered { ask: 3, answer: Answer::Refused(text("w")) }),
         ),
         ("ToClient.Answered.elsewhere", head(&ToClient::Answered { ask: 3, answer: Answer::Elsewhere })),
+        ("ToClient.Attached", head(&ToClient::Attached(Box::new(listed.clone())))),
+        ("ToClient.Unknown", head(&ToClient::Unknown(job))),
+        ("ToClient.Jobs", head(&ToClient::Jobs(vec![listed]))),
         ("ToClient.Watched", head(&ToClient::Watched(Box::new(watched)))),
         ("ToClient.Progress", head(&ToClient::Progress(progress))),
         ("ToClient.Progress.job", head(&ToClient::Progress(Progress { job: Some(job), ..progress }))),

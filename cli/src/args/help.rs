@@ -135,3 +135,26 @@ Exit codes: 0 nothing is left over, 1 something is, 2 usage.
 Examples:
   maniple cleanup
   maniple cleanup --clean";
+
+/// After `maniple jobs --help`.
+pub const JOBS: &str = "\
+Jobs that have ended are known for a week.
+
+Example:
+  maniple jobs --access-file client.access";
+
+/// After `maniple attach --help`.
+pub const ATTACH: &str = "\
+Ctrl-C leaves the job alone. Exit codes are those of the job, and 2: no such job, 5: authentication or version.
+
+Example:
+  maniple attach --access-file client.access \\
+      0123456789abcdef";
+
+/// After `maniple cancel --help`.
+pub const CANCEL: &str = "\
+Exit codes: 0 the job has ended, 2 no such job, 5 authentication or version.
+
+Example:
+  maniple cancel --access-file client.access \\
+      0123456789abcdef";

@@ -11,6 +11,7 @@ use shared::id::JobId;
 
 pub mod checkpoint;
 pub mod help;
+pub mod jobs;
 pub mod usage;
 pub mod values;
 pub mod work;
@@ -53,6 +54,15 @@ pub enum Verb {
     /// Look into checkpoints
     #[command(subcommand, arg_required_else_help = true)]
     Checkpoint(checkpoint::Checkpoint),
+    /// List the jobs of a coordinator
+    #[command(after_help = help::JOBS)]
+    Jobs(jobs::Jobs),
+    /// Follow a job of a coordinator that was submitted before, to its end
+    #[command(after_help = help::ATTACH)]
+    Attach(jobs::Attach),
+    /// Stop a job of a coordinator; what is done is kept
+    #[command(after_help = help::CANCEL)]
+    Cancel(jobs::Cancel),
     /// List processes on this machine that outlived their run, or end them
     #[command(after_help = help::CLEANUP)]
     Cleanup(Cleanup),
@@ -206,6 +216,10 @@ pub struct Coordinator {
     /// How long a silent worker or client is waited for
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = values::seconds)]
     pub lease: Duration,
+
+    /// How long a job that is not detached waits for its client to come back, or for `maniple attach`
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::seconds)]
+    pub client_grace: Duration,
 }
 
 /// `maniple worker`.

@@ -167,6 +167,9 @@ fn help_fits_the_terminal_and_names_every_option() {
             "checkpoint info",
             "checkpoint export",
             "cleanup",
+            "jobs",
+            "attach",
+            "cancel",
         ] {
             let text = help(verb, width);
             let mut command = Cli::command();

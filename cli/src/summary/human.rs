@@ -42,13 +42,15 @@ fn write(out: &mut String, ended: &Ended) -> std::fmt::Result {
     if ended.left() > 0 {
         write!(out, ", {} left", count(ended.left()))?;
     }
-    let seconds = ended.wall.as_secs_f64();
-    write!(out, "\nwall time {seconds:.1} s")?;
-    if ended.wall.as_secs() >= LONG {
-        write!(out, " ({})", clock(ended.wall))?;
+    writeln!(out)?;
+    if let Some(wall) = ended.wall {
+        write!(out, "wall time {:.1} s", wall.as_secs_f64())?;
+        if wall.as_secs() >= LONG {
+            write!(out, " ({})", clock(wall))?;
+        }
+        let rate = ended.tasks_per_second().filter(|rate| *rate > 0.0);
+        writeln!(out, "{}", rate.map(|rate| format!(", {}", per_second(rate))).unwrap_or_default())?;
     }
-    let rate = ended.tasks_per_second();
-    writeln!(out, "{}", if rate > 0.0 { format!(", {}", per_second(rate)) } else { String::new() })?;
     incidents(out, summary.incidents)?;
     failures(out, &summary.groups)?;
     if let Some(stopped) = summary.stopped.as_ref().filter(|stopped| stopped.why == StopCause::Cancelled) {

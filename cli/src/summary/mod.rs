@@ -20,8 +20,8 @@ pub use machine::machine;
 pub struct Ended {
     /// What the coordinator says.
     pub summary: Summary,
-    /// Wall time as the user felt it.
-    pub wall: Duration,
+    /// Wall time as the user felt it; `None`: who shows this was not there.
+    pub wall: Option<Duration>,
     /// The checkpoint, if there is one.
     pub checkpoint: Option<Location>,
 }
@@ -39,10 +39,10 @@ impl Ended {
     }
 
     /// Tasks of this run a second.
-    pub fn tasks_per_second(&self) -> f64 {
+    pub fn tasks_per_second(&self) -> Option<f64> {
         let ended = self.summary.progress.done + self.summary.progress.failed;
-        let seconds = self.wall.as_secs_f64();
-        if seconds > 0.0 { ended as f64 / seconds } else { 0.0 }
+        let seconds = self.wall?.as_secs_f64();
+        Some(if seconds > 0.0 { ended as f64 / seconds } else { 0.0 })
     }
 }
 

@@ -20,7 +20,7 @@ fn ended(progress: Progress) -> Ended {
         stopped: None,
         incidents: Incidents::default(),
     };
-    Ended { summary, wall: Duration::from_millis(2500), checkpoint: None }
+    Ended { summary, wall: Some(Duration::from_millis(2500)), checkpoint: None }
 }
 
 fn stopped(why: StopCause, message: &str) -> Option<Stopped> {
@@ -104,7 +104,7 @@ fn failures_are_grouped_and_have_a_story() {
 fn an_interrupted_job_says_how_to_go_on() {
     let mut ended =
         ended(Progress { tasks: 1_000, done: 399, failed: 1, durable: 400, ..Progress::default() });
-    ended.wall = Duration::from_secs(3_725);
+    ended.wall = Some(Duration::from_secs(3_725));
     ended.summary.stopped = stopped(StopCause::Cancelled, "Ctrl-C");
     let start = "1,000 tasks: 399 done, 1 failed, 600 left\nwall time 3725.0 s (1:02:05), 6.4/min\ninterrupted: Ctrl-C\n";
     let without = "nothing was kept: with --checkpoint FILE it could go on from here\n";

@@ -33,7 +33,8 @@ pub fn run(args: Coordinator) -> Result<u8, Fault> {
         say(&format!("maniple: listening on {address}"));
         let socket = TcpListener::from_std(socket).expect("a bound, non-blocking socket");
         let network = Some(Rc::new(Network { socket, cluster }));
-        let config = Config { doorway: None, network, state_dir: Some(state_dir), lease: args.lease };
+        let (state_dir, client_grace) = (Some(state_dir), args.client_grace);
+        let config = Config { doorway: None, network, state_dir, lease: args.lease, client_grace };
         Root::new(config, shelf).obeying(signals)
     });
     Ok(code as u8)

@@ -126,7 +126,7 @@ impl Coordinator {
         desk.write(Order::Ended(Box::new(summary.clone())));
         let busy = self.busy();
         summary.progress.busy = busy;
-        self.to_client(job, ToClient::Finished(Box::new(summary.clone())), Bytes::new());
+        self.to_all(job, &ToClient::Finished(Box::new(summary.clone())));
         if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
             stored.summary = Some(summary);
             stored.tasks = Default::default();
@@ -163,9 +163,10 @@ impl Coordinator {
             let Some(mut progress) = self.core.progress(job) else { continue };
             (progress.job, progress.busy) = (Some(job), busy);
             let Some(desk) = self.desks.get_mut(&job) else { continue };
-            if desk.told != Some(progress) && desk.client.is_some() {
+            let is_heard = desk.client.is_some() || !desk.followers.is_empty();
+            if desk.told != Some(progress) && is_heard {
                 desk.told = Some(progress);
-                self.to_client(job, ToClient::Progress(progress), Bytes::new());
+                self.to_all(job, &ToClient::Progress(progress));
             }
         }
     }

@@ -40,8 +40,6 @@ use crate::{
 
 /// How often time is told to the core, and progress to clients.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a job that needs its client waits for it to come back.
-pub const CLIENT_GRACE: Duration = Duration::from_secs(30);
 
 /// The children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,7 +169,7 @@ impl Coordinator {
             Answer::Stored => self.to_client(id, ToClient::Stored(id), Bytes::new()),
             Answer::Note(text) => {
                 tracing::info!(job = %id, "{text}");
-                self.to_client(id, ToClient::Note(text), Bytes::new());
+                self.to_all(id, &ToClient::Note(text));
             }
             Answer::Durable(upto) => self.on(Event::Durable { job: id, upto }),
             Answer::Closed => self.on(Event::Closed(id)),
@@ -227,6 +225,7 @@ impl Coordinator {
                 desk.write(Order::Enough);
             }
         }
+        self.left(session);
         if let Some(worker) = peer.worker.filter(|worker| self.workers.get(worker) == Some(&session)) {
             self.workers.remove(&worker);
             tracing::warn!(%worker, host = peer.hello.host, "lost the connection to a worker");
@@ -241,10 +240,11 @@ impl Coordinator {
             self.stop_child(child, ctx);
         }
         self.on(Event::Tick);
+        let grace = self.config.client_grace;
         let abandoned: Vec<JobId> = self
             .desks
             .iter_mut()
-            .filter(|(_, desk)| desk.is_abandoned(CLIENT_GRACE))
+            .filter(|(_, desk)| desk.is_abandoned(grace))
             .map(|(job, desk)| (desk.client_gone = None, *job).1)
             .collect();
         for job in abandoned {

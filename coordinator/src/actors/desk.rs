@@ -1,7 +1,7 @@
 //! A job's desk: everything about one job that the core does not need to know.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
@@ -58,6 +58,8 @@ pub struct Desk {
     pub recovered: bool,
     pub client: Option<SessionId>,
     pub client_gone: Option<Instant>,
+    /// Others who are told of it.
+    pub followers: BTreeSet<SessionId>,
     pub told: Option<Progress>,
     pub undelivered: VecDeque<Undelivered>,
     pub unread: u64,
@@ -82,6 +84,7 @@ impl Desk {
             recovered: false,
             client: None,
             client_gone: None,
+            followers: BTreeSet::new(),
             told: None,
             undelivered: VecDeque::new(),
             unread: 0,
@@ -117,10 +120,12 @@ impl Desk {
         self.write(Order::Scan(Arc::clone(&self.tasks)));
     }
 
-    /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here.
+    /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here; an
+    /// attached one may go on for somebody else who follows it, unless its client alone can take its values.
     pub fn is_abandoned(&self, grace: Duration) -> bool {
-        let needs_client = !self.spec.detached || !self.complete;
-        needs_client && self.client_gone.is_some_and(|since| since.elapsed() >= grace)
+        let is_followed = !self.followers.is_empty() && !self.spec.wants_results;
+        let is_needed = !self.complete || (!self.spec.detached && !is_followed);
+        is_needed && self.client_gone.is_some_and(|since| since.elapsed() >= grace)
     }
 
     /// Whether the client has too much to read.

@@ -36,6 +36,8 @@ impl Coordinator {
                 }
             }
             FromClient::Watch(on) => self.watch(session, on),
+            FromClient::Attach(job) => self.attach(session, job),
+            FromClient::List => self.list(session),
             FromClient::Taken { job, bytes } => {
                 let Some(desk) = self.desks.get_mut(&job) else { return };
                 let was_behind = desk.is_behind();

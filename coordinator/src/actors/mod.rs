@@ -11,6 +11,7 @@
 //! A coordinator that is started anew recovers from the [shelf](crate::shelf) and the checkpoints, exactly as a new
 //! process does; the connections of its predecessor are closed, and workers and clients come back by themselves.
 
+mod attached;
 pub mod carry_out;
 pub mod checkpointer;
 pub mod coordinator;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{JobId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
+    location::Location,
     outcome::Failure,
     wire::{
         kv::{Answer, Request},
@@ -55,6 +56,11 @@ pub enum FromClient {
     },
     /// Tell how every worker is, now and each time that it says so; or stop that. Each `true` needs a `false`.
     Watch(bool),
+    /// Tell of a job that another connection has submitted: its progress, notes and end. Answered by
+    /// [`ToClient::Attached`] or [`ToClient::Unknown`].
+    Attach(JobId),
+    /// Which jobs are known? Answered by [`ToClient::Jobs`].
+    List,
     /// Results up to here have been taken over; room for more.
     Taken {
         /// The job.
@@ -107,6 +113,12 @@ pub enum ToClient {
         /// The answer.
         answer: Answer,
     },
+    /// The job that was asked for; what there is to tell of it follows.
+    Attached(Box<Listed>),
+    /// There is no such job, or none any more.
+    Unknown(JobId),
+    /// The latest of the jobs that are known, in the order in which they came.
+    Jobs(Vec<Listed>),
     /// How a worker is. Only to those who watch.
     Watched(Box<Watched>),
     /// How far a job is.
@@ -144,6 +156,31 @@ pub struct Watched {
     pub slots: u16,
     /// What it has said; `None`: it is not connected any more.
     pub status: Option<Status>,
+}
+
+/// A job, for whoever has not submitted it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The job.
+    pub job: JobId,
+    /// What is done with each task, cut where it is long.
+    pub work: String,
+    /// Where the outcomes are kept.
+    pub checkpoint: Option<Location>,
+    /// The time of day when it came, in seconds since 1970.
+    pub began: u64,
+    /// Whether it goes on when its client is gone.
+    pub detached: bool,
+    /// Whether its client is connected.
+    pub followed: bool,
+    /// Whether its values go to its client, and to nobody else.
+    pub wants_results: bool,
+    /// How far it is, or was at its end.
+    pub progress: Progress,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Why it ended before every task had an outcome.
+    pub stopped: Option<Stopped>,
 }
 
 /// How far a job is.

@@ -1,5 +1,6 @@
 //! The main job from outside: the real binary, real processes, real faults. A module per concern.
 
+mod attach;
 mod bad_input;
 mod cleanup;
 mod cluster;
