@@ -3,14 +3,14 @@
 //!
 //! On disk: `epoch`, `workers` (who was connected last) and `jobs/ID/{spec, tasks, complete, summary}`. The files of a
 //! job are written by its [writer](crate::writer); `tasks` is the keys one behind the other, so what a crash has torn
-//! off is sent again by the client.
+//! off is sent again by the client. Of jobs that have [ended](crate::ended) there is a bounded number.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use shared::{
@@ -21,16 +21,16 @@ use shared::{
     wire::client::Summary,
 };
 
-/// How long the summary of an ended job is kept for its client to come back.
-const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
+use crate::ended::{Card, End, Ended};
 
 /// Everything that outlives a coordinator.
 pub struct Shelf {
     dir: Option<PathBuf>,
     epoch: Epoch,
     workers: BTreeSet<WorkerId>,
-    /// The jobs.
+    /// The jobs that have not ended.
     pub jobs: BTreeMap<JobId, Stored>,
+    ended: Ended,
 }
 
 /// One job on the shelf.
@@ -43,8 +43,6 @@ pub struct Stored {
     pub received: u64,
     /// Whether they are all there.
     pub complete: bool,
-    /// How it ended.
-    pub summary: Option<Summary>,
     /// The time of day when it came; only shown.
     pub began: SystemTime,
 }
@@ -63,15 +61,8 @@ impl Stored {
     #[must_use]
     pub fn new(spec: JobSpec) -> Stored {
         let tasks = if spec.repeats { TaskList::with_repeats() } else { TaskList::new() };
-        let began = SystemTime::now();
-        Stored {
-            spec,
-            tasks: Arc::new(RwLock::new(tasks)),
-            received: 0,
-            complete: false,
-            summary: None,
-            began,
-        }
+        let (tasks, began) = (Arc::new(RwLock::new(tasks)), SystemTime::now());
+        Stored { spec, tasks, received: 0, complete: false, began }
     }
 }
 
@@ -79,7 +70,13 @@ impl Shelf {
     /// A shelf that lives as long as this process.
     #[must_use]
     pub fn in_memory() -> Shelf {
-        Shelf { dir: None, epoch: Epoch(0), workers: BTreeSet::new(), jobs: BTreeMap::new() }
+        Shelf {
+            dir: None,
+            epoch: Epoch(0),
+            workers: BTreeSet::new(),
+            jobs: BTreeMap::new(),
+            ended: Ended::default(),
+        }
     }
 
     /// The shelf of a state directory, made if it is not there. Unreadable jobs are logged and left alone.
@@ -95,19 +92,46 @@ impl Shelf {
         let workers = fs::read_to_string(dir.join("workers")).unwrap_or_default();
         shelf.workers =
             workers.lines().filter_map(|id| u64::from_str_radix(id, 16).ok()).map(WorkerId).collect();
+        let mut ended = Vec::new();
         for entry in fs::read_dir(&jobs).map_err(failed("read", &jobs))? {
             let path = entry.map_err(failed("read", &jobs))?.path();
             match load_job(&path) {
-                Ok(Some(stored)) => {
-                    shelf.jobs.insert(stored.spec.id, stored);
-                }
-                Ok(None) => remove_ended(&path),
+                Ok(Found::Open(stored)) => drop(shelf.jobs.insert(stored.spec.id, *stored)),
+                Ok(Found::Ended(at, job, end)) => ended.push((at, job, *end)),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a stored job cannot be read; it is left alone")
                 }
             }
         }
+        ended.sort_by_key(|(at, ..)| *at);
+        for (at, job, end) in ended {
+            shelf.keep_end(job, end, at);
+        }
         Ok(shelf)
+    }
+
+    /// A job has ended: its summary takes its place.
+    pub fn end(&mut self, job: JobId, summary: Summary) {
+        let Some(stored) = self.jobs.remove(&job) else { return };
+        let card = Card::of(&stored.spec, stored.began);
+        self.keep_end(job, End { card, summary, received: stored.received }, SystemTime::now());
+    }
+
+    fn keep_end(&mut self, job: JobId, end: End, at: SystemTime) {
+        for old in self.ended.add(job, end, at, SystemTime::now()) {
+            self.job_dir(old).iter().for_each(|dir| remove_ended(dir));
+        }
+    }
+
+    /// How a job has ended.
+    #[must_use]
+    pub fn end_of(&self, job: JobId) -> Option<&End> {
+        self.ended.get(job)
+    }
+
+    /// How the jobs have ended that are still known.
+    pub fn ends(&self) -> impl Iterator<Item = (JobId, &End)> {
+        self.ended.iter()
     }
 
     /// Begins the next incarnation; (its epoch, the workers of the one before)
@@ -137,18 +161,19 @@ impl Shelf {
     }
 }
 
-fn load_job(dir: &Path) -> io::Result<Option<Stored>> {
+/// A job on the disk.
+enum Found {
+    Open(Box<Stored>),
+    Ended(SystemTime, JobId, Box<End>),
+}
+
+fn load_job(dir: &Path) -> io::Result<Found> {
     let spec = read_message::<JobSpec>(&dir.join("spec"))?;
     let began = fs::metadata(dir.join("spec"))?.modified()?;
     if let Ok(summary) = read_message::<Summary>(&dir.join("summary")) {
-        let age = fs::metadata(dir.join("summary"))?.modified()?;
-        let age = SystemTime::now().duration_since(age).unwrap_or_default();
-        return Ok((age < KEEP_ENDED).then(|| Stored {
-            summary: Some(summary),
-            complete: true,
-            began,
-            ..Stored::new(spec)
-        }));
+        let ended = fs::metadata(dir.join("summary"))?.modified()?;
+        let end = End { card: Card::of(&spec, began), summary, received: 0 };
+        return Ok(Found::Ended(ended, spec.id, Box::new(end)));
     }
     let keys = fs::read(dir.join("tasks"))?;
     let mut stored = Stored { began, ..Stored::new(spec) };
@@ -164,7 +189,7 @@ fn load_job(dir: &Path) -> io::Result<Option<Stored>> {
         fs::OpenOptions::new().write(true).open(dir.join("tasks"))?.set_len(whole as u64)?;
     }
     stored.complete = read_number::<u64>(&dir.join("complete")) == Some(stored.received);
-    Ok(Some(stored))
+    Ok(Found::Open(Box::new(stored)))
 }
 
 fn remove_ended(dir: &Path) {
@@ -199,3 +224,6 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,11 @@ use shared::{
 
 use crate::{
     actors::{coordinator::Coordinator, said::SessionId, session::Out},
+    ended::{Card, End},
     shelf::Stored,
 };
 
-/// How many characters of a job's work, and of why it was stopped, are told.
+/// How many characters are told of why a job was stopped.
 const TOLD: usize = 200;
 /// How many bytes a list of jobs may have, roughly: a message has 1 MiB. The latest ones are told.
 const LIST: usize = 512 << 10;
@@ -22,9 +23,13 @@ const ENTRY: usize = 400;
 
 impl Coordinator {
     pub(super) fn attach(&mut self, session: SessionId, job: JobId) {
-        let found =
-            self.shelf.borrow().jobs.get(&job).map(|stored| (self.listed(stored), stored.summary.clone()));
-        let Some((listed, summary)) = found else { return self.to_session(session, ToClient::Unknown(job)) };
+        let shelf = self.shelf.borrow();
+        let open = shelf.jobs.get(&job).map(|stored| (self.open(stored), None));
+        let ended = || shelf.end_of(job).map(|end| (over(job, end), Some(end.summary.clone())));
+        let Some((listed, summary)) = open.or_else(ended) else {
+            return self.to_session(session, ToClient::Unknown(job));
+        };
+        drop(shelf);
         self.to_session(session, ToClient::Attached(Box::new(listed)));
         if let Some(summary) = summary {
             return self.to_session(session, ToClient::Finished(Box::new(summary)));
@@ -39,20 +44,19 @@ impl Coordinator {
 
     pub(super) fn list(&self, session: SessionId) {
         let shelf = self.shelf.borrow();
-        let mut jobs: Vec<&Stored> = shelf.jobs.values().collect();
-        jobs.sort_by_key(|stored| std::cmp::Reverse(stored.began));
+        let open = shelf.jobs.values().map(|stored| self.open(stored));
+        let mut jobs: Vec<Listed> = open.chain(shelf.ends().map(|(job, end)| over(job, end))).collect();
+        jobs.sort_by_key(|listed| std::cmp::Reverse(listed.began));
         let mut room = LIST;
-        let fits = |listed: &Listed| {
+        jobs.retain(|listed| {
             let path = listed.checkpoint.as_ref().map_or(0, |path| path.name().as_os_str().len());
             let message = listed.stopped.as_ref().map_or(0, |stopped| stopped.message.len());
             let left = room.checked_sub(ENTRY + listed.work.len() + message + path);
             room = left.unwrap_or(0);
             left.is_some()
-        };
-        let mut listed: Vec<Listed> =
-            jobs.into_iter().map(|stored| self.listed(stored)).take_while(fits).collect();
-        listed.reverse();
-        self.to_session(session, ToClient::Jobs(listed));
+        });
+        jobs.reverse();
+        self.to_session(session, ToClient::Jobs(jobs));
     }
 
     /// A connection is gone: whom it has followed is left alone from now on, if by its client, too.
@@ -78,29 +82,33 @@ impl Coordinator {
         }
     }
 
-    fn listed(&self, stored: &Stored) -> Listed {
-        let Stored { spec, summary, .. } = stored;
-        let known = || self.core.progress(spec.id);
+    fn open(&self, stored: &Stored) -> Listed {
+        let job = stored.spec.id;
         let begun = || Progress { tasks: stored.received, complete: stored.complete, ..Progress::default() };
-        let progress = summary.as_ref().map(|summary| summary.progress).or_else(known).unwrap_or_else(begun);
-        Listed {
-            job: spec.id,
-            work: told(&spec.work.identity()),
-            checkpoint: spec.checkpoint.as_ref().map(|kept| kept.path.clone()),
-            began: stored.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            detached: spec.detached,
-            followed: self.desks.get(&spec.id).is_some_and(|desk| desk.client.is_some()),
-            wants_results: spec.wants_results,
-            progress,
-            ended: summary.is_some(),
-            stopped: summary
-                .as_ref()
-                .and_then(|summary| summary.stopped.as_ref())
-                .map(|stopped| Stopped { why: stopped.why, message: told(&stopped.message) }),
-        }
+        let progress = self.core.progress(job).unwrap_or_else(begun);
+        let followed = self.desks.get(&job).is_some_and(|desk| desk.client.is_some());
+        Listed { followed, ..listed(job, &Card::of(&stored.spec, stored.began), progress) }
     }
 }
 
-fn told(text: &str) -> String {
-    text.chars().take(TOLD).collect()
+fn over(job: JobId, end: &End) -> Listed {
+    let cut = |message: &str| message.chars().take(TOLD).collect();
+    let stopped = end.summary.stopped.as_ref();
+    let stopped = stopped.map(|stopped| Stopped { why: stopped.why, message: cut(&stopped.message) });
+    Listed { ended: true, stopped, ..listed(job, &end.card, end.summary.progress) }
+}
+
+fn listed(job: JobId, card: &Card, progress: Progress) -> Listed {
+    Listed {
+        job,
+        work: card.work.clone(),
+        checkpoint: card.checkpoint.clone(),
+        began: card.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        detached: card.detached,
+        followed: false,
+        wants_results: card.wants_results,
+        progress,
+        ended: false,
+        stopped: None,
+    }
 }

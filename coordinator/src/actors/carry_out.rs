@@ -127,10 +127,7 @@ impl Coordinator {
         let busy = self.busy();
         summary.progress.busy = busy;
         self.to_all(job, &ToClient::Finished(Box::new(summary.clone())));
-        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
-            stored.summary = Some(summary);
-            stored.tasks = Default::default();
-        }
+        self.shelf.borrow_mut().end(job, summary);
         self.desks.remove(&job);
         self.core.remove(job);
         for peer in self.peers.values_mut() {

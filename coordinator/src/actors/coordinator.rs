@@ -104,14 +104,7 @@ impl Coordinator {
     fn recover(&mut self) -> std::io::Result<()> {
         let (epoch, workers) = self.shelf.borrow_mut().next_epoch()?;
         self.core = Core::new(epoch, workers, Instant::now() + self.config.lease);
-        let jobs: Vec<JobId> = self
-            .shelf
-            .borrow()
-            .jobs
-            .values()
-            .filter(|job| job.summary.is_none())
-            .map(|job| job.spec.id)
-            .collect();
+        let jobs: Vec<JobId> = self.shelf.borrow().jobs.keys().copied().collect();
         for job in jobs {
             tracing::info!(%job, "going on with a job");
             self.open_desk(job, true);

@@ -61,8 +61,10 @@ impl Coordinator {
         let id = spec.id;
         let (known, summary) = {
             let mut shelf = self.shelf.borrow_mut();
-            let stored = shelf.jobs.entry(id).or_insert_with(|| Stored::new(spec));
-            (stored.received, stored.summary.clone())
+            match shelf.end_of(id) {
+                Some(end) => (end.received, Some(end.summary.clone())),
+                None => (shelf.jobs.entry(id).or_insert_with(|| Stored::new(spec)).received, None),
+            }
         };
         if !self.desks.contains_key(&id) && summary.is_none() {
             tracing::info!(job = %id, "a job has come");
