@@ -21,7 +21,9 @@ SEEDS ?= 500
 
 KILLS ?= 100
 
-.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz chaos kills soak clean
+SOAK_SECONDS ?= 7200
+
+.PHONY: help build wheel demo forget-skipped test test-rust test-python lint format bench fuzz chaos kills soak rounds clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -92,7 +94,10 @@ kills: $(PACKAGE) ## kill -9 of each kind of process, KILLS (100) times each at 
 	cargo build --workspace --bins --features maniple/inject
 	MANIPLE_KILLS=$(KILLS) cargo test --workspace --features maniple/inject --test any_kill -- --nocapture --test-threads 1
 
-soak: fuzz chaos kills ## the fuzzers, chaos, kills, 100,000 simulated clusters, then the fault tests, twenty times in a row
+soak: build ## jobs and faults on a small cluster for SOAK_SECONDS (7200); nothing lost, nothing grows
+	$(VENV)/bin/python bench/soak --seconds $(SOAK_SECONDS) --out target/soak
+
+rounds: fuzz chaos kills ## the fuzzers, chaos, kills, 100,000 simulated clusters, then the fault tests, twenty times in a row
 	cargo run --release -p maniple-simulation --example simulate -- seeds 0 100000
 	cargo run --release -p maniple-simulation --example simulate -- large 10000 10000000 500
 	cargo build --workspace --bins --features maniple/inject

@@ -1,4 +1,4 @@
-"""Reads checkpoints that nobody wrote, in Python and with `maniple`: `make soak` runs it, CONTRIBUTING.md tells how.
+"""Reads checkpoints that nobody wrote, in Python and with `maniple`: `make fuzz` runs it, CONTRIBUTING.md tells how.
 
 The files are the golden ones with something broken and the checksums made right. Of each must hold: it is read or
 refused with `CheckpointError`, in bounded memory and time; what is read with `strict` is read the same without; and
