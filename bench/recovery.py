@@ -29,7 +29,7 @@ PATIENCE = 60.0
 BARS = {"kill of a pool's process": 0.150, "kill of a worker": 1.0, "kill of the coordinator": 2.0}
 """Seconds until work flows again, by what was killed."""
 LEASE = 10.0
-"""Seconds that a coordinator waits for a silent worker unless `--lease` says otherwise: the bar for a machine that is gone."""
+"""Seconds that a coordinator waits for a silent worker unless `--lease` says otherwise: the bar for a lost machine."""
 FUNCTION = f"""
 import os, time
 LOG = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
