@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +99,16 @@ def grid(tmp_path: Path, layout: str) -> Checkpoint:
     return Checkpoint(write(tmp_path / "grid", *frames, layout=layout, columns=NAMES, key_columns=["date", "code"]))
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Iterator[Any]:
-    """Starts Python with a program of its own, in a folder of its own."""
+@contextmanager
+def scripts(folder: Path, first: str = "") -> Iterator[Any]:
+    """Starts Python with programs of its own, in that folder; `first` are lines that each of them begins with."""
     started: list[subprocess.Popen[str]] = []
 
     def start(text: str) -> subprocess.Popen[str]:
-        (tmp_path / "script.py").write_text("import os, sys, maniple\n" + textwrap.dedent(text))
+        (folder / "script.py").write_text(f"import os, sys, maniple\n{first}{textwrap.dedent(text)}")
         command = [sys.executable, *QUIET_FORK, "script.py"]
         process = subprocess.Popen(
-            command, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         started.append(process)
         return process
@@ -117,6 +117,13 @@ def script(tmp_path: Path) -> Iterator[Any]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Any]:
+    """Starts Python with a program of its own, in a folder of its own."""
+    with scripts(tmp_path) as start:
+        yield start
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -11,6 +11,7 @@ import mmap
 import os
 import queue
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from maniple._client.engine import ENGINES
 from maniple.codec import Codec
 
 HERE = Path(__file__).parent
@@ -29,6 +31,17 @@ SOURCE = HERE.parent / "src" / "maniple"
 PYTHON = os.environ.get("MANIPLE_TEST_PYTHON", sys.executable)
 NO_BOUND = 2**64 - 1
 HANG = 120.0
+SLOW = """
+def slow(x):
+    if x == 20:
+        open("gate").close()
+        import signal
+        signal.pause()
+    return x
+"""
+"""For a program of its own: a function whose task 20 opens a gate, and then waits for ever."""
+KEPT = "maniple.map(slow, range(100), processes=1, checkpoint='f', flush=0, batch_size=1)"
+"""What calls it, and keeps each value at once."""
 PLAIN = "import sys; sys.modules['msgpack'] = None; "
 
 
@@ -47,6 +60,15 @@ def descendants(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     children = [int(child) for child in text.split()]
     return children + [below for child in children for below in descendants(child)]
+
+
+def kill_engine() -> None:
+    """`kill -9` of the engine of this program, and with it its keeper."""
+    (keeper,) = ENGINES.pids()
+    binary = os.path.realpath(os.environ["MANIPLE_BINARY"])
+    (engine,) = [pid for pid in descendants(keeper) if os.readlink(f"/proc/{pid}/exe") == binary]
+    os.kill(engine, signal.SIGKILL)
+    gone(keeper)
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
@@ -16,7 +14,7 @@ from typing import Any
 
 import pytest
 from cluster import LocalCluster, Relay
-from conftest import QUIET_FORK
+from conftest import scripts
 from harness import until
 
 import maniple
@@ -281,25 +279,8 @@ def test_many_threads_use_one_connection(connected: maniple.Cluster) -> None:
 @pytest.fixture
 def script(cluster: LocalCluster) -> Iterator[Any]:
     """Starts Python with a program of its own that is connected to the cluster."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(text: str) -> subprocess.Popen[str]:
-        path = cluster.folder / "script.py"
-        path.write_text("import os, sys, maniple\nmaniple.connect('access/client.access')\n" + textwrap.dedent(text))
-        process = subprocess.Popen(
-            [sys.executable, *QUIET_FORK, path.name],
-            cwd=cluster.folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with scripts(cluster.folder, "maniple.connect('access/client.access')\n") as start:
+        yield start
 
 
 def test_an_interrupt_ends_the_job_on_the_cluster(script: Any, cluster: LocalCluster) -> None:

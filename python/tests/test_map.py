@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from harness import descendants, gone, until
+from harness import KEPT, SLOW, descendants, gone, kill_engine, until
 
 import maniple
 import maniple._progress
@@ -292,11 +292,7 @@ def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> No
     thread.start()
     with open(fifo, "w"):
         Path(f"{fifo}.open").touch()
-        (keeper,) = ENGINES.pids()
-        binary = os.path.realpath(os.environ["MANIPLE_BINARY"])
-        (engine,) = [pid for pid in descendants(keeper) if os.readlink(f"/proc/{pid}/exe") == binary]
-        os.kill(engine, signal.SIGKILL)
-        gone(keeper)
+        kill_engine()
     thread.join(PATIENCE)
     assert found == [[-x for x in range(100)]]
 
@@ -329,20 +325,10 @@ def test_the_death_of_the_engine_sets_nothing_aside_once_more(fifo: str, tmp_pat
     assert len(list(tmp_path.glob("f.*.old"))) == 1
 
 
-SLOW = """
-    def slow(x):
-        if x == 20:
-            open("gate").close()
-            import signal
-            signal.pause()
-        return x
-"""
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
 def test_the_end_of_the_caller_is_the_end_of_all(script: Any, tmp_path: Path, number: signal.Signals) -> None:
     os.mkfifo(tmp_path / "gate")
-    caller = script(SLOW + "    maniple.map(slow, range(100), processes=1, checkpoint='f', flush=0, batch_size=1)")
+    caller = script(SLOW + KEPT)
     open(tmp_path / "gate", "w").close()
     below = descendants(caller.pid)
     assert len(below) >= 3
@@ -382,7 +368,7 @@ def test_an_interrupt_ends_the_job_and_not_the_session(script: Any, tmp_path: Pa
     except KeyboardInterrupt:
         print(maniple.map(abs, range(-20, 0), checkpoint="f", any_work=True)[0], len(maniple.Checkpoint("f")))
     """
-    session = script(textwrap.dedent(SLOW) + textwrap.dedent(text))
+    session = script(SLOW + textwrap.dedent(text))
     open(tmp_path / "gate", "w").close()
     until(lambda: len(maniple.Checkpoint(tmp_path / "f")) == 20)
     session.send_signal(signal.SIGINT)

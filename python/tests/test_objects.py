@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from harness import Node, gone, until
+from harness import Node, descendants, kill_engine, until
 
 import maniple
 from maniple import Executor
@@ -24,13 +23,6 @@ from maniple._client.engine import ENGINES
 
 PATIENCE = 60.0
 MB = 1_000_000
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    children = [int(child) for child in text.split()]
-    return children + [below for child in children for below in descendants(child)]
 
 
 def objects_here() -> int:
@@ -190,11 +182,7 @@ def test_the_next_engine_gets_the_same_objects(fifo: str, tmp_path: Path) -> Non
     call.start()
     with open(fifo, "w"):
         Path(f"{fifo}.open").touch()
-        (keeper,) = ENGINES.pids()
-        binary = os.path.realpath(os.environ["MANIPLE_BINARY"])
-        (engine,) = [pid for pid in descendants(keeper) if os.readlink(f"/proc/{pid}/exe") == binary]
-        os.kill(engine, signal.SIGKILL)
-        gone(keeper)
+        kill_engine()
     call.join(PATIENCE)
     assert found == [list(map(float, range(100)))] and objects_here() == 0
 

@@ -10,20 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import descendants, gone, until
+from harness import KEPT, SLOW, descendants, gone, until
 from sessions import Kernel, Repl
 
 import maniple
-
-SLOW = """
-def slow(x):
-    if x == 20:
-        open("gate").close()
-        import signal
-        signal.pause()
-    return x
-"""
-KEPT = "maniple.map(slow, range(100), processes=1, checkpoint='f', flush=0, batch_size=1)"
 
 
 @pytest.fixture
