@@ -305,19 +305,46 @@ def test_reproduces_a_callback_that_waited_for_itself(act: Any, fifo: str) -> No
     assert maniple.map(abs, [-1], processes=2) == [1]
 
 
-def test_reproduces_an_interrupt_after_which_all_calls_were_made(script: Any, tmp_path: Path) -> None:
+INTERRUPTS = {
+    "goes on": ("wait()", -signal.SIGINT, "KeyboardInterrupt"),
+    "is replaced": (
+        """
+            try:
+                wait()
+            except KeyboardInterrupt:
+                raise RuntimeError("cannot release un-acquired lock")  # as threading.Condition does at a bad moment
+        """,
+        1,
+        "cannot release un-acquired lock",
+    ),
+}
+
+
+@pytest.mark.parametrize("block", [False, True])
+@pytest.mark.parametrize(("waits", "code", "last"), INTERRUPTS.values(), ids=INTERRUPTS)
+def test_reproduces_an_interrupt_after_which_all_calls_were_made(
+    script: Any, tmp_path: Path, waits: str, code: int, last: str, block: bool
+) -> None:
     os.mkfifo(tmp_path / "fifo")
     caller = script(
-        """
+        f"""
+        import contextlib, time
+
+        def wait():
+            print("begun", flush=True)
+            while True:
+                time.sleep(0.1)
+
         executor = maniple.Executor(1)
-        calls = [executor.submit(lambda: open("fifo").close()), executor.submit(lambda: open("made", "w").close())]
-        open("fifo", "w")  # it runs now; its end waits for another one
-        executor.submit(lambda: open("fifo").close())
-        print("begun", flush=True)
-        executor.submit(lambda: open("fifo").close()).result()
+        with executor if {block} else contextlib.nullcontext():
+            executor.submit(lambda: open("fifo").close())
+            executor.submit(lambda: open("made", "w").close())
+            open("fifo", "w")  # it runs now; its end waits for another one
+            executor.submit(lambda: open("fifo").close())
+            {waits}
         """
     )
     assert caller.stdout.readline() == "begun\n"
     caller.send_signal(signal.SIGINT)
     _, stderr = caller.communicate(timeout=60)
-    assert caller.returncode == -signal.SIGINT and stderr.rstrip().endswith("KeyboardInterrupt")
+    assert caller.returncode == code and stderr.rstrip().endswith(last)

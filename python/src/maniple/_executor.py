@@ -31,7 +31,7 @@ from . import _call
 from ._client.engine import ENGINES, Away
 from ._client.function import describe
 from ._client.spec import job_spec, limits
-from ._flight import Flight, Item, Room, Several, again, call_of, chunked, counted, pickled, settle
+from ._flight import Flight, Item, Room, Several, again, call_of, chunked, counted, is_interrupt, pickled, settle
 from .codec import Codec, Undecodable
 from .errors import EngineError, Failure, ManipleError, TaskFailed
 
@@ -219,7 +219,7 @@ class Executor(Base):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Shut down; an interrupt ends what runs, which would be waited for otherwise."""
-        if kind is not None and not issubclass(kind, Exception):
+        if is_interrupt(error):
             self.kill()
         self.shutdown()
 
@@ -388,9 +388,10 @@ def _at_exit() -> None:
     """Calls that were submitted are made before the interpreter ends, as with any executor."""
     global _ENDED
     _ENDED = True
-    is_interrupt = issubclass(getattr(sys, "last_type", None) or Exception, KeyboardInterrupt)
+    # At a prompt it has ended a line, and not this program.
+    is_interrupted = is_interrupt(getattr(sys, "last_value", None)) and not hasattr(sys, "ps1")
     for executor in list(_BUSY):
-        if is_interrupt and not hasattr(sys, "ps1"):  # which ends this program, and not just a line of it
+        if is_interrupted:
             executor.kill()
         executor.shutdown()
 
