@@ -3,6 +3,10 @@
 use std::{fs, net::SocketAddr, os::unix::fs::DirBuilderExt, rc::Rc};
 
 use coordinator::{Config, Root, config::Network, shelf::Shelf};
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    socket::{Backlog, listen},
+};
 use shared::{
     endpoint::host_name,
     security::{Cluster, Role},
@@ -14,6 +18,7 @@ use crate::{args::Coordinator, fault::Fault, output::say, signals};
 
 /// Carries out the verb.
 pub fn run(args: Coordinator) -> Result<u8, Fault> {
+    raise_limit_of_descriptors();
     let (socket, address) = bind(&args.listen)?;
     let cluster = Cluster::open_or_create(&args.access_dir, &addresses(&args.listen, address))
         .map_err(|error| Fault::refused(error.to_string()))?;
@@ -40,16 +45,26 @@ pub fn run(args: Coordinator) -> Result<u8, Fault> {
     Ok(code as u8)
 }
 
-fn bind(listen: &str) -> Result<(std::net::TcpListener, SocketAddr), Fault> {
+/// Every worker and client takes a descriptor, and 1024 are soon gone. Nothing is executed here that could be surprised
+/// by a high limit; where it cannot be had, a coordinator that runs out of them says so.
+fn raise_limit_of_descriptors() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
+
+fn bind(address: &str) -> Result<(std::net::TcpListener, SocketAddr), Fault> {
     let failed = |error: std::io::Error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "; another program has this port, choose another one",
             std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
-        Fault::usage(format!("failed to listen on {listen}: {error}{hint}"))
+        Fault::usage(format!("failed to listen on {address}: {error}{hint}"))
     };
-    let socket = std::net::TcpListener::bind(listen).map_err(failed)?;
+    let socket = std::net::TcpListener::bind(address).map_err(failed)?;
+    // Once more, for a longer queue: after a restart all workers of a cluster knock at once.
+    listen(&socket, Backlog::MAXCONN).map_err(|error| failed(error.into()))?;
     socket.set_nonblocking(true).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     Ok((socket, address))

@@ -106,7 +106,10 @@ impl Core {
     ) {
         self.workers.joined(worker, host);
         self.leases.set_slots(worker, Some(slots));
-        self.give_up_what_is_not_held(worker, &holds);
+        if self.give_up_what_is_not_held(worker, &holds) && self.workers.came_empty_handed(worker, slots, now)
+        {
+            self.leases.set_slots(worker, Some(0));
+        }
         let mut void = Vec::new();
         for held in holds {
             let job = self.jobs.get_mut(&held.job).filter(|job| job.phase == Phase::Running);
@@ -131,8 +134,9 @@ impl Core {
         }
     }
 
-    /// Leases that a worker does not know of never reached it: their tasks wait again.
-    fn give_up_what_is_not_held(&mut self, worker: WorkerId, holds: &[Held]) {
+    /// Leases that a worker does not know of never reached it: their tasks wait again. Whether there are any.
+    fn give_up_what_is_not_held(&mut self, worker: WorkerId, holds: &[Held]) -> bool {
+        let mut any = false;
         let mine: Vec<(BatchId, Vec<TaskRange>)> =
             self.leases.of(worker).map(|(id, lease)| (id, lease.left.clone())).collect();
         for (id, mut left) in mine {
@@ -143,9 +147,11 @@ impl Core {
             if let Some((given, lease)) = self.leases.give_back(id, &left)
                 && let Some(job) = self.jobs.get_mut(&lease.job)
             {
+                any |= !given.is_empty();
                 job.table.requeue(&given, lease.losses, false);
             }
         }
+        any
     }
 
     pub(super) fn worker_lost(&mut self, worker: WorkerId, out: &mut Effects) {

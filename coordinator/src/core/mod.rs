@@ -94,7 +94,10 @@ impl Core {
                 self.leases.set_slots(worker, None);
             }
             Event::WorkerLost(worker) => self.worker_lost(worker, out),
-            Event::Reported(reported) => self.reported(&reported, out),
+            Event::Reported(reported) => {
+                self.workers.reported(reported.worker);
+                self.reported(&reported, out);
+            }
             Event::Returned { worker: _, batch, tasks } => self.returned(batch, &tasks, out),
             Event::Unloadable { worker, job, message } => self.unloadable(worker, job, message, out),
             Event::Durable { job, upto } => self.durable(job, upto, out),
@@ -102,6 +105,9 @@ impl Core {
             Event::Tick => {
                 for worker in self.workers.overdue(now) {
                     self.worker_lost(worker, out);
+                }
+                for (worker, slots) in self.workers.cooled(now) {
+                    self.leases.set_slots(worker, Some(slots));
                 }
             }
         }

@@ -5,9 +5,12 @@
 //! Invariants: nothing here waits longer than its limit (once an address); a refused peer gets the alert that says
 //! why before its connection goes; every connection has the same socket options.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 
-use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{setsockopt, sockopt::TcpUserTimeout},
+};
 use rustls::{ClientConfig, ServerConfig};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -94,6 +97,10 @@ pub async fn accept_tls(
 ) -> Result<(ServerStream, Role), AcceptError> {
     let deadline = Instant::now() + timing.handshake;
     set_options(&tcp, timing).map_err(AcceptError::Socket)?;
+    // In a rush many have given up before their turn. A handshake with each of these would make all others late, too.
+    if has_hung_up(&tcp) {
+        return Err(AcceptError::HungUp);
+    }
     let handshake = TlsAcceptor::from(config.clone()).accept(tcp).into_fallible();
     match timeout_at(deadline, handshake).await {
         Ok(Ok(stream)) => {
@@ -107,6 +114,13 @@ pub async fn accept_tls(
         }
         Err(_) => Err(AcceptError::TimedOut(timing.handshake)),
     }
+}
+
+/// Whether a peer has ended its half, whatever it has sent before.
+fn has_hung_up(tcp: &TcpStream) -> bool {
+    let ended = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+    let mut looked_at = [PollFd::new(tcp.as_fd(), ended)];
+    poll(&mut looked_at, PollTimeout::ZERO).is_ok_and(|found| found > 0)
 }
 
 /// Closes our half and waits for the peer to close its own: a close with unread data would be a reset, which may

@@ -151,6 +151,8 @@ impl std::error::Error for ConnectError {}
 /// Why a coordinator did not let a peer in; for its log.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
+    #[error("it hung up before its turn")]
+    HungUp,
     #[error("no handshake within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     #[error("handshake failed: {0}")]

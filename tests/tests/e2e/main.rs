@@ -20,4 +20,5 @@ mod poison;
 mod resume;
 mod stopped;
 mod storage;
+mod throng;
 mod two_machines;

@@ -164,6 +164,18 @@ async fn three_bytes_and_silence() {
 }
 
 #[tokio::test]
+async fn who_hung_up_before_its_turn_costs_no_handshake() {
+    let site = Site::new().await;
+    let access = site.access(Role::Worker);
+    // One that was not answered in time: its hello is there, and its end.
+    let timing = Timing { handshake: Duration::from_millis(20), lease: patient().lease };
+    let gone = connect_tls(&access, &config_of(&access), timing).await.map(|_| ());
+    assert!(gone.is_err_and(|error| error.category() == Category::Unreachable));
+    let accepted = accept(&site, patient()).await;
+    assert!(matches!(accepted, Err(AcceptError::HungUp)), "{accepted:?}");
+}
+
+#[tokio::test]
 async fn a_refused_peer_that_never_closes_is_dropped_at_the_limit() {
     let site = Site::new().await;
     let mut tcp = TcpStream::connect(site.address()).await.unwrap();
