@@ -3,16 +3,29 @@
 //! Only what empties its environment *and* has lost its parents escapes; that ends with the engine, by the keeper.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::kill::{kill_all, send};
-use super::procfs::{Process, descendants, marked};
+use super::procfs::{EXECUTING, Process, descendants, is_somebody_executing, marked};
+
+/// What is killed needs some time to be gone.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Kills whatever was started with this entry in its environment, and what that has started.
+///
+/// Who is about to execute a program shows no environment for a moment, so it looks until it has found nobody twice and
+/// everybody shows one; on a machine where somebody never does, for a second.
 pub fn kill_marked(entry: &str) {
-    kill_all(HashSet::new(), || with_descendants(marked(entry)));
+    let until = Instant::now() + EXECUTING;
+    let mut quiet = 0;
+    while quiet < 2 && Instant::now() < until {
+        let killed = kill_all(HashSet::new(), || with_descendants(marked(entry)));
+        quiet = if killed == 0 && !is_somebody_executing() { quiet + 1 } else { 0 };
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 /// The living ones of these, and all below them.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -46,6 +47,9 @@ impl Process {
         Self { started, ..self }
     }
 }
+
+/// How long a process is taken for one that is about to execute a program: longer than that takes, whatever the load.
+pub const EXECUTING: Duration = Duration::from_secs(1);
 
 /// What we need of `/proc/PID/stat`.
 pub(super) struct Stat {
@@ -106,6 +110,14 @@ pub fn descendants(root: Pid, spare: Option<Pid>) -> Vec<Process> {
 pub fn marked(entry: &str) -> Vec<Process> {
     let has_it = |pid: &Pid| environment(*pid).iter().any(|other| other == entry.as_bytes());
     pids().filter(has_it).filter_map(Process::find).collect()
+}
+
+/// Whether a process shows no environment, as one does that is about to execute a program; kernel threads never do.
+pub fn is_somebody_executing() -> bool {
+    let threads = Pid::from_raw(2);
+    let shows_none = |pid: &Pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| bytes.is_empty());
+    let is_process = |stat: Stat| !stat.is_dead() && stat.parent != threads;
+    pids().filter(|pid| *pid != threads).filter(shows_none).any(|pid| Stat::read(pid).is_some_and(is_process))
 }
 
 /// What a process was started with, as far as we may read it.

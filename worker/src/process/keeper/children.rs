@@ -11,11 +11,8 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::{Pid, getpid};
 
 use crate::process::event::{Exit, ExitStatus, KeeperEvent, Ticket};
-use crate::process::procfs::{self, Process};
+use crate::process::procfs::{self, EXECUTING, Process};
 use crate::process::{kill, owner, sys};
-
-/// How long a process is taken for one that is about to execute a program: longer than that takes, whatever the load.
-const EXECUTING: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Children {
