@@ -1,8 +1,13 @@
 //! A coordinator and some workers on loopback, over TLS.
 
-use std::io::Write;
+use std::{io::Write, time::Instant};
 
-use maniple_tests::{Program, Scratch, outcomes, outcomes::values_by_number};
+use maniple_tests::{
+    Program, Scratch,
+    kills::census::{Family, assert_no_strangers},
+    outcomes,
+    outcomes::values_by_number,
+};
 use nix::sys::signal::Signal;
 
 /// See the module.
@@ -99,6 +104,23 @@ fn reproduces_a_detached_job_that_waited_for_ever_for_the_tasks_of_a_client_that
     cluster.coordinator.as_ref().expect("it runs").wait_for("a job has ended");
     scratch.numbers("tasks.jsonl", 0..5);
     scratch.run(&format!("{submit} --tasks tasks.jsonl").replace("--detach", "")).expect_code(0);
+    cluster.stop();
+}
+
+#[test]
+fn the_job_of_a_killed_client_is_stopped_and_leaves_no_process() {
+    let scratch = Scratch::new();
+    scratch.write("f.py", "import time\ndef f(n):\n    open('ran', 'w').close()\n    time.sleep(1000)\n");
+    scratch.numbers("tasks.jsonl", 0..3);
+    let cluster = Cluster::start(&scratch, &[2]);
+    let submit = "submit --access-file access/client.access f:f --tasks tasks.jsonl";
+    let mut client = scratch.start(submit);
+    scratch.wait_for_file("ran", &client);
+    client.kill();
+    cluster.coordinator.as_ref().expect("it runs").wait_for("its client has not come back");
+    let programs: Vec<i32> = cluster.coordinator.iter().map(Program::pid).collect();
+    let keeper = Family { keeper: cluster.workers[0].pid(), slots: 0 };
+    assert_no_strangers(&scratch.mark(), &programs, &[keeper], Instant::now(), "a stopped job");
     cluster.stop();
 }
 
