@@ -12,7 +12,7 @@ use super::{
     toll::{Toll, Victim},
     work::Work,
 };
-use crate::{Program, Scratch, dice::Dice, program::PATIENCE, wait::until};
+use crate::{Ended, Program, Scratch, dice::Dice, program::PATIENCE, wait::until};
 
 const TASKS: u64 = 200;
 const SLOTS: [usize; 2] = [1, 2];
@@ -54,7 +54,10 @@ impl<'a> Site<'a> {
     }
 
     fn start_coordinator(&mut self) {
-        let args = format!("coordinator --listen {} --access-dir access --lease 2 --log info", self.listen);
+        let args = format!(
+            "coordinator --listen {} --access-dir access --lease 2 --client-grace 3 --log info",
+            self.listen
+        );
         let coordinator = self.scratch.start(&args);
         let line = coordinator.wait_for("listening on ");
         self.listen = line.rsplit(' ').next().expect("an address").to_owned();
@@ -91,12 +94,11 @@ impl<'a> Site<'a> {
         self.client = Some(self.submit(work, if detached { "--detach" } else { "" }));
         let mut goes_on = true;
         while goes_on && let Some(victim) = toll.draw(dice, |victim| self.has(victim)) {
-            self.wait_for_a_moment(work, dice);
-            goes_on = self.kill(victim, work, dice, toll) && !work.is_nearly_done();
+            goes_on = self.wait_for_a_moment(work, dice)
+                && self.kill(victim, work, dice, toll)
+                && !work.is_nearly_done();
         }
-        if let Some(client) = self.client.take() {
-            client.wait().expect_code(0);
-        }
+        self.client.take().map(|client| was_let_in(client.wait()));
         self.finish(work);
         self.assert_no_strangers(false, Instant::now(), "the end of a job");
         work.check();
@@ -106,22 +108,23 @@ impl<'a> Site<'a> {
         victim != Victim::Client || self.client.is_some()
     }
 
-    fn wait_for_a_moment(&mut self, work: &Work<'_>, dice: &mut Dice) {
-        if dice.below(2) == 0 {
+    /// Whether there certainly is a job then.
+    fn wait_for_a_moment(&mut self, work: &Work<'_>, dice: &mut Dice) -> bool {
+        let (at, mut is_due) = (work.begun() + dice.below(50) as usize, dice.below(2) == 0);
+        if is_due {
             std::thread::sleep(Duration::from_micros(dice.below(300_000)));
-        } else {
-            let at = work.begun() + dice.below(50) as usize;
-            let said = || self.coordinator.as_ref().map(Program::said).unwrap_or_default();
-            until(
-                PATIENCE,
-                || work.begun() >= at || work.is_nearly_done(),
-                || format!("the work does not go on:\n{}", said()),
-            );
         }
-        // One that has told its job to the coordinator, or has seen its end.
-        if self.client.as_mut().is_some_and(Program::has_ended) {
-            self.client.take().expect("just seen").wait().expect_code(0);
-        }
+        let mut has_job = true;
+        let said = self.coordinator.as_ref().map(Program::said).unwrap_or_default();
+        let is_so = || {
+            if self.client.as_mut().is_some_and(Program::has_ended) {
+                has_job &= self.client.take().is_some_and(|client| was_let_in(client.wait()));
+            }
+            is_due |= work.begun() >= at || work.is_nearly_done();
+            is_due || !has_job
+        };
+        until(PATIENCE, is_so, || format!("the work does not go on:\n{said}"));
+        has_job
     }
 
     /// Kills one; whether the job certainly goes on.
@@ -137,7 +140,7 @@ impl<'a> Site<'a> {
                 one.filter(|pid| slay(*pid)).map(|_| Instant::now())
             }
         };
-        let Some(since) = since else { return true };
+        let Some(since) = since else { return victim != Victim::Client || work.begun() > 0 };
         self.assert_no_strangers(true, since, &format!("{victim:?}"));
         toll.pay(victim, since.elapsed());
         match victim {
@@ -201,9 +204,19 @@ fn end(program: Program) -> Option<Instant> {
     slay(program.pid());
     let since = Instant::now();
     let ended = program.wait();
-    if ended.status.signal() != Some(9) {
-        ended.expect_code(0);
-        return None;
+    if ended.status.signal() == Some(9) {
+        return Some(since);
     }
-    Some(since)
+    was_let_in(ended);
+    None
+}
+
+/// Whether a client that has ended by itself had told the coordinator its job. One whose coordinator dies before it is
+/// let in ends at once.
+fn was_let_in(ended: Ended) -> bool {
+    let refused = ended.code() == 2 && ended.stderr.contains("cannot join");
+    if !refused {
+        ended.expect_code(0);
+    }
+    !refused
 }

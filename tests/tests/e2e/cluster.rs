@@ -90,7 +90,7 @@ fn a_worker_may_come_late_and_a_detached_job_goes_on_without_its_client() {
 fn reproduces_a_detached_job_that_waited_for_ever_for_the_tasks_of_a_client_that_was_killed() {
     let scratch = Scratch::new();
     scratch.write("f.py", "def f(n):\n    open(f'ran{n}', 'w').close()\n    return n\n");
-    let cluster = Cluster::start(&scratch, &[1]);
+    let cluster = Cluster::start_with(&scratch, &[1], "--client-grace 0.3");
     let submit = "submit --access-file access/client.access f:f --checkpoint c.checkpoint --detach";
     let (read, write) = nix::unistd::pipe().expect("descriptors");
     let mut command = scratch.command(&format!("{submit} --tasks -"));
@@ -112,7 +112,7 @@ fn the_job_of_a_killed_client_is_stopped_and_leaves_no_process() {
     let scratch = Scratch::new();
     scratch.write("f.py", "import time\ndef f(n):\n    open('ran', 'w').close()\n    time.sleep(1000)\n");
     scratch.numbers("tasks.jsonl", 0..3);
-    let cluster = Cluster::start(&scratch, &[2]);
+    let cluster = Cluster::start_with(&scratch, &[2], "--client-grace 0.3");
     let submit = "submit --access-file access/client.access f:f --tasks tasks.jsonl";
     let mut client = scratch.start(submit);
     scratch.wait_for_file("ran", &client);
