@@ -253,6 +253,8 @@ impl Client {
             | ToClient::Jobs(_)
             | ToClient::Watched(_)
             | ToClient::SetAside(_)
+            // The jobs of the command line have no objects.
+            | ToClient::Fetch { .. }
             | ToClient::Answered { .. }
             | ToClient::Failed { .. }
             | ToClient::Heartbeat => {}

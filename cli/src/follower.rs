@@ -136,6 +136,7 @@ impl Follower {
                 }
             }
             ToClient::Accepted { .. }
+            | ToClient::Fetch { .. }
             | ToClient::Kept { .. }
             | ToClient::Stored(_)
             | ToClient::SetAside(_)

@@ -64,21 +64,28 @@ class LocalCluster:
         self.coordinator = Program(self.folder, *command, *self._options)
         self._listen = self.coordinator.wait_for("listening on ").split()[-1]
 
-    def start_worker(self, slots: int) -> None:
-        """Start a worker with so many processes."""
+    def start_worker(self, slots: int, address: str | None = None) -> None:
+        """Start a worker with so many processes, which reaches the coordinator at an address of its own."""
+        path = self.folder / "access" / "worker.access" if address is None else self.access_by(address, "worker")
         self.workers.append(
-            Program(self.folder, "worker", "--access-file", "access/worker.access", "-j", str(slots), "--log", "info")
+            Program(self.folder, "worker", "--access-file", str(path), "-j", str(slots), "--log", "info")
         )
+
+    @property
+    def address(self) -> str:
+        """Where the coordinator is."""
+        return self._listen
 
     @property
     def access(self) -> Path:
         """The access file of clients."""
         return self.folder / "access" / "client.access"
 
-    def access_by(self, address: str) -> Path:
+    def access_by(self, address: str, role: str = "client") -> Path:
         """An access file by which the coordinator is reached at another address."""
-        path = self.folder / "other.access"
-        path.write_text(json.dumps(json.loads(self.access.read_text()) | {"addresses": [address]}))
+        path = self.folder / f"{role}.{address.rpartition(':')[2]}.access"
+        theirs = (self.folder / "access" / f"{role}.access").read_text()
+        path.write_text(json.dumps(json.loads(theirs) | {"addresses": [address]}))
         path.chmod(0o600)
         return path
 
@@ -94,11 +101,14 @@ class LocalCluster:
 
 
 class Relay:
-    """The way to a coordinator, which can be cut."""
+    """The way to a coordinator, which can be cut; of what comes from there it passes on so many bytes at `most`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, most: int | None = None) -> None:
         host, _, port = address.rpartition(":")
         self._to, self._port = (host, int(port)), 0
+        self.there = self.back = 0
+        """Bytes that went to the coordinator, and that came from it."""
+        self.most, self.stuck = most, threading.Event()
         self.mend()
 
     def mend(self) -> None:
@@ -119,13 +129,19 @@ class Relay:
                 near, _ = server.accept()
                 far = socket.create_connection(self._to)
                 ends += [near, far]
-                for pair in ((near, far), (far, near)):
+                for pair in ((near, far, True), (far, near, False)):
                     threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, there: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                if there:
+                    self.there += len(data)
+                else:
+                    self.back += len(data)
+                    if self.most is not None and self.back > self.most:
+                        self.stuck.set()
+                        return
                 target.sendall(data)
 
     def cut(self) -> None:

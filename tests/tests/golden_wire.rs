@@ -69,9 +69,14 @@ fn spec_of_columns(work: Work) -> Box<JobSpec> {
 fn objects() -> Vec<ObjectSpec> {
     let place = Some("/proc/7/fd/9".to_owned());
     vec![
-        ObjectSpec { id: ObjectId(3), size: 4, purpose: Purpose::Shared, place },
-        ObjectSpec { id: ObjectId(5), size: 6, purpose: Purpose::Function, place: None },
+        ObjectSpec { id: ObjectId(3), size: 4, purpose: Purpose::Shared, place, crc: None },
+        ObjectSpec { id: ObjectId(5), size: 6, purpose: Purpose::Function, place: None, crc: None },
     ]
+}
+
+/// One that goes to other machines.
+fn objects_from_afar() -> Vec<ObjectSpec> {
+    vec![ObjectSpec { id: ObjectId(3), size: 4, purpose: Purpose::Shared, place: None, crc: Some(9) }]
 }
 
 /// The same with processes that end after some tasks.
@@ -204,6 +209,13 @@ fn heads() -> Vec<(&'static str, String)> {
             "ToWorker.Job.objects",
             head(&ToWorker::Job(Box::new(JobSpec { objects: objects(), ..*spec(command.clone()) }))),
         ),
+        (
+            "ToWorker.Job.objects.crc",
+            head(&ToWorker::Job(Box::new(JobSpec {
+                objects: objects_from_afar(),
+                ..*spec(command.clone())
+            }))),
+        ),
         ("ToWorker.Job.short_lives", head(&ToWorker::Job(spec_of_short_lives(command.clone())))),
         ("ToWorker.JobEnded", head(&ToWorker::JobEnded(job))),
         ("ToWorker.Run", head(&ToWorker::Run(run))),
@@ -269,6 +281,10 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
         ("ToClient.Kept", head(&ToClient::Kept { job, count: 9 })),
         ("ToClient.Stored", head(&ToClient::Stored(job))),
+        ("ToClient.Fetch", head(&ToClient::Fetch { job, object: ObjectId(3), at: 1 << 40, most: 9 })),
+        ("FromClient.Piece", head(&FromClient::Piece { job, object: ObjectId(3), at: 1 << 40 })),
+        ("FromWorker.Fetch", head(&FromWorker::Fetch { object: ObjectId(3), at: 1 << 40, most: 9 })),
+        ("ToWorker.Piece", head(&ToWorker::Piece { object: ObjectId(3), at: 1 << 40 })),
         ("ToClient.SetAside", head(&ToClient::SetAside(job))),
         ("ToClient.Note", head(&ToClient::Note(text("note")))),
         ("ToClient.Began", head(&ToClient::Began { job, task: TaskIndex(3), pid: 42 })),

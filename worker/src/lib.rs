@@ -2,7 +2,7 @@
 //!
 //! - [`core`]: decides, and knows no I/O; [`actors`]: carry out, and decide nothing
 //! - [`process`]: how processes are made, watched and ended; [`launch`]: what ours are started with
-//! - [`registry`]: the processes that live now; [`machine`]: how the machine is
+//! - [`registry`]: the processes that live now; [`machine`]: how the machine is; [`stock`]: objects in its memory
 //!
 //! `maniple worker` runs [`Node`] as its root; `maniple run` has it as a child of its own root. Both first split the
 //! program in two by [`process::keeper::split`], and make a [`Keeping`] of the engine's end.
@@ -14,6 +14,7 @@ pub mod launch;
 pub mod machine;
 pub mod process;
 pub mod registry;
+pub mod stock;
 
 pub use actors::{node::Node, said::Alarm, said::Shutdown};
 pub use config::{Config, Keeping};

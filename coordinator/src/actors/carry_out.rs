@@ -18,6 +18,7 @@ use crate::{
     core::{
         effect::{Effect, Record},
         event::Event,
+        objects,
         ticket::Ticket,
     },
     known::Piece,
@@ -136,6 +137,7 @@ impl Coordinator {
             }
         }
         self.ended.push(Child::Checkpointer(job));
+        self.objects(objects::Event::JobEnded(job), Bytes::new());
     }
 
     /// Sends values that the checkpoint had before, as far as the client can take them. Nobody waits for one that is

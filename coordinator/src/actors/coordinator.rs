@@ -31,9 +31,11 @@ use crate::{
         desk::{Desk, Opening},
         said::{Arrived, ClientSaid, SessionId, SessionSilent, WorkerSaid},
         session::{Out, Outbox, Session},
+        storekeeper::{Stored, Storekeeper},
     },
     config::Config,
-    core::{Core, event::Event, task_set::TaskSet},
+    core::{Core, event::Event, objects, task_set::TaskSet},
+    depot,
     shelf::Shelf,
     writer::{Answer, Order},
 };
@@ -46,6 +48,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub enum Child {
     Checkpointer(JobId),
     Session(SessionId),
+    Storekeeper,
 }
 
 /// A connected peer.
@@ -76,10 +79,12 @@ pub struct Coordinator {
     pub(super) arriving: Option<(Vec<TaskRange>, Bytes)>,
     /// What workers said before every recovered job was open: until then its outcomes would be strangers' ones.
     pub(super) early: Vec<WorkerSaid>,
+    /// Who has the bytes of objects, once a job needs one.
+    pub(super) storekeeper: Option<Addr<Storekeeper>>,
     /// Checkpointers whose job has ended.
     pub(super) ended: Vec<Child>,
     sessions: u64,
-    me: Addr<Coordinator>,
+    pub(super) me: Addr<Coordinator>,
 }
 
 impl Coordinator {
@@ -95,6 +100,7 @@ impl Coordinator {
             workers: HashMap::new(),
             arriving: None,
             early: Vec::new(),
+            storekeeper: None,
             ended: Vec::new(),
             sessions: 0,
             me,
@@ -105,6 +111,9 @@ impl Coordinator {
         let (epoch, workers) = self.shelf.borrow_mut().next_epoch()?;
         self.core = Core::new(epoch, workers, Instant::now() + self.config.lease);
         let jobs: Vec<JobId> = self.shelf.borrow().jobs.keys().copied().collect();
+        if self.config.state_dir.as_deref().is_some_and(|state| depot::below(state).exists()) {
+            self.open_depot();
+        }
         for job in jobs {
             tracing::info!(%job, "going on with a job");
             self.open_desk(job, true);
@@ -122,9 +131,11 @@ impl Coordinator {
             move |ctx: &mut Context<Checkpointer>| Checkpointer::new(spec, dir, me, ctx)
         };
         if let Some(checkpointer) = self.family.spawn_temporary(Child::Checkpointer(id), start) {
-            let mut desk = Desk::new(spec, stored.tasks.clone(), stored.complete, checkpointer);
+            let mut desk = Desk::new(spec.clone(), stored.tasks.clone(), stored.complete, checkpointer);
             (desk.client_gone, desk.recovered) = (Some(Instant::now()), recovered);
             self.desks.insert(id, desk);
+            drop(shelf);
+            self.provide(&spec, recovered);
         }
     }
 
@@ -159,7 +170,12 @@ impl Coordinator {
             Answer::NeedsTasks => desk.opening = Opening::NeedsTasks,
             Answer::Known(piece) => self.tell_known(id, piece),
             Answer::Scanned(values, shape) => self.opened(id, values, &shape),
-            Answer::Stored => self.to_client(id, ToClient::Stored(id), Bytes::new()),
+            Answer::Stored => {
+                desk.keys_stored = true;
+                if !self.core.objects.lacks(id) {
+                    self.to_client(id, ToClient::Stored(id), Bytes::new());
+                }
+            }
             Answer::Note(text) => {
                 tracing::info!(job = %id, "{text}");
                 self.to_all(id, &ToClient::Note(text));
@@ -186,6 +202,7 @@ impl Coordinator {
             self.to_client(job, ToClient::SetAside(job), Bytes::new());
         }
         self.on(Event::JobOpened { job, limits, batch_size });
+        self.on(Event::ObjectsLack { job, lack: self.core.objects.lacks(job) });
         self.on(Event::TasksAdded { job, count, bytes, skipped });
         if complete {
             self.on(Event::TasksComplete(job));
@@ -212,15 +229,21 @@ impl Coordinator {
 
     fn session_ended(&mut self, session: SessionId) {
         let Some(mut peer) = self.peers.remove(&session) else { return };
-        for desk in self.desks.values_mut().filter(|desk| desk.client == Some(session)) {
+        let mut left = Vec::new();
+        for (job, desk) in self.desks.iter_mut().filter(|(_, desk)| desk.client == Some(session)) {
             (desk.client, desk.client_gone) = (None, Some(Instant::now()));
             if std::mem::take(&mut desk.pauses) {
                 desk.write(Order::Enough);
             }
+            left.push(*job);
+        }
+        for job in left {
+            self.objects(objects::Event::ClientGone(job), Bytes::new());
         }
         self.left(session);
         if let Some(worker) = peer.worker.filter(|worker| self.workers.get(worker) == Some(&session)) {
             self.workers.remove(&worker);
+            self.objects(objects::Event::WorkerGone(worker), Bytes::new());
             tracing::warn!(%worker, host = peer.hello.host, "lost the connection to a worker");
             self.on(Event::WorkerAway(worker));
         }
@@ -237,11 +260,15 @@ impl Coordinator {
         let abandoned: Vec<JobId> = self
             .desks
             .iter_mut()
-            .filter(|(_, desk)| desk.is_abandoned(grace))
+            .filter(|(job, desk)| desk.is_abandoned(grace, self.core.objects.lacks(**job)))
             .map(|(job, desk)| (desk.client_gone = None, *job).1)
             .collect();
         for job in abandoned {
             tracing::warn!(%job, "its client has not come back; stopping the job");
+            if self.core.objects.lacks(job) {
+                self.never_provided(job);
+                continue;
+            }
             self.cancel(job, true);
         }
         self.tell_progress();
@@ -288,6 +315,8 @@ impl Parent for Coordinator {
                 supervision::fail(ctx, format!("the checkpointer of job {job} ended: {exit}"));
             }
             Child::Checkpointer(_) => {}
+            // What it had is asked for again by the next coordinator.
+            Child::Storekeeper => supervision::fail(ctx, format!("the storekeeper ended: {exit}")),
         }
     }
 }
@@ -342,6 +371,14 @@ impl Handler<SessionSilent> for Coordinator {
             self.workers.remove(&worker);
             self.on(Event::WorkerLost(worker));
         }
+    }
+}
+
+impl Handler<Stored> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, Stored(answer): Stored, _: &mut Context<Self>) {
+        self.stored(answer);
     }
 }
 

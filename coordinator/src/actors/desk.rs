@@ -65,6 +65,8 @@ pub struct Desk {
     pub unread: u64,
     /// The client has too much to read for being told more of what its checkpoint had.
     pub pauses: bool,
+    /// All its keys are durable.
+    pub keys_stored: bool,
     tasks: Arc<RwLock<TaskList>>,
     checkpointer: Addr<Checkpointer>,
 }
@@ -89,6 +91,7 @@ impl Desk {
             undelivered: VecDeque::new(),
             unread: 0,
             pauses: false,
+            keys_stored: false,
             tasks,
             checkpointer,
         }
@@ -120,11 +123,12 @@ impl Desk {
         self.write(Order::Scan(Arc::clone(&self.tasks)));
     }
 
-    /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here; an
+    /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here, and
+    /// any while it `lacks` something that its client alone has; an
     /// attached one may go on for somebody else who follows it, unless its client alone can take its values.
-    pub fn is_abandoned(&self, grace: Duration) -> bool {
+    pub fn is_abandoned(&self, grace: Duration, lacks: bool) -> bool {
         let is_followed = !self.followers.is_empty() && !self.spec.wants_results;
-        let is_needed = !self.complete || (!self.spec.detached && !is_followed);
+        let is_needed = !self.complete || lacks || (!self.spec.detached && !is_followed);
         is_needed && self.client_gone.is_some_and(|since| since.elapsed() >= grace)
     }
 

@@ -12,7 +12,7 @@ use shared::{
 
 use crate::{
     actors::{coordinator::Coordinator, desk::Opening, said::SessionId, session::Out},
-    core::{event::Event, task_set::TaskSet},
+    core::{event::Event, objects, task_set::TaskSet},
     shelf::Stored,
     writer::Order,
 };
@@ -25,8 +25,12 @@ impl Coordinator {
                 self.tasks_came(job, count, payload)
             }
             FromClient::TasksEnd { job, total } if self.follows(session, job) => self.tasks_ended(job, total),
+            FromClient::Piece { job, object, at } if self.follows(session, job) => {
+                let len = payload.len() as u64;
+                self.objects(objects::Event::Came { job, object, at, len }, payload.clone());
+            }
             // Said before the client came back by another connection, where it has said it again.
-            FromClient::Tasks { .. } | FromClient::TasksEnd { .. } => {}
+            FromClient::Tasks { .. } | FromClient::TasksEnd { .. } | FromClient::Piece { .. } => {}
             FromClient::Cancel { job, now } => self.cancel(job, now),
             FromClient::Signal { job, number } => self.signal(job, number),
             FromClient::Ask { ask, request } => {
@@ -79,6 +83,7 @@ impl Coordinator {
             if std::mem::take(&mut desk.pauses) {
                 desk.write(Order::Tell);
             }
+            self.objects(objects::Event::ClientHere(id), Bytes::new());
         }
     }
 

@@ -15,7 +15,10 @@ use crate::{
         desk::Opening,
         said::{SessionId, WorkerSaid},
     },
-    core::event::{Event, Reported},
+    core::{
+        event::{Event, Reported},
+        objects,
+    },
 };
 
 impl Coordinator {
@@ -38,6 +41,9 @@ impl Coordinator {
                 let (answer, payload) = self.core.kv.answer(request, &payload);
                 self.to_worker(worker, ToWorker::Answered { ask, answer }, payload);
             }
+            FromWorker::Fetch { object, at, most } => {
+                self.objects(objects::Event::Asked { worker, object, at, most }, Bytes::new());
+            }
             FromWorker::Status(status) => {
                 if let Some(peer) = self.peers.get_mut(&session) {
                     peer.status = Some(status);
@@ -48,6 +54,7 @@ impl Coordinator {
             }
             FromWorker::Leaving => {
                 self.workers.remove(&worker);
+                self.objects(objects::Event::WorkerGone(worker), Bytes::new());
                 tracing::info!(%worker, "a worker leaves");
                 self.on(Event::WorkerLost(worker));
             }
@@ -57,6 +64,8 @@ impl Coordinator {
 
     fn worker_joined(&mut self, session: SessionId, joined: Joined) {
         let Joined { worker, slots, holds, jobs } = joined;
+        // What was on its way to it by another connection will not arrive.
+        self.objects(objects::Event::WorkerGone(worker), Bytes::new());
         if let Some(old) = self.workers.insert(worker, session).filter(|old| *old != session) {
             self.peers.remove(&old);
             self.family.kill(Child::Session(old));

@@ -5,6 +5,7 @@
 //! root (rest-for-one)
 //! ├── coordinator          the core and what it needs to be carried out; escalates when a checkpointer dies
 //! │   ├── checkpointer*    one per job: the writer thread's owner; its death is the coordinator's
+//! │   ├── storekeeper      the objects that are handed on, once a job needs one; its death is the coordinator's
 //! │   └── session*         one per connection, temporary: a lost one is an event, not a crash
 //! └── listener             accepts connections, hands them to the coordinator
 //! ```
@@ -20,7 +21,9 @@ mod from_clients;
 mod from_workers;
 pub mod handshake;
 pub mod listener;
+mod provide;
 pub mod root;
 pub mod said;
 pub mod session;
+pub mod storekeeper;
 mod watch;

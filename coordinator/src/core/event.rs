@@ -47,6 +47,13 @@ pub enum Event {
         /// Whether to wait for it.
         behind: bool,
     },
+    /// Objects that a job needs are not here yet, or all are.
+    ObjectsLack {
+        /// The job.
+        job: JobId,
+        /// Whether to wait for some.
+        lack: bool,
+    },
     /// A job cannot go on.
     JobFailed {
         /// The job.

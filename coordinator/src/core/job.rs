@@ -49,6 +49,8 @@ pub struct Job {
     /// Workers that cannot load its function.
     pub unloadable: HashSet<WorkerId>,
     pub client_behind: bool,
+    /// Something that its tasks need is not here yet.
+    pub objects_lack: bool,
     pub skipped: u64,
     done: u64,
     failed: u64,
@@ -72,6 +74,7 @@ impl Job {
             stopped: None,
             unloadable: HashSet::new(),
             client_behind: false,
+            objects_lack: false,
             skipped: 0,
             done: 0,
             failed: 0,

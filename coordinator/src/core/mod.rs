@@ -15,6 +15,7 @@ mod job;
 mod jobs;
 pub mod kv;
 mod lease;
+pub mod objects;
 pub mod pace;
 mod place;
 mod retry;
@@ -38,7 +39,9 @@ use shared::{
     wire::client::{FailureGroup, Progress, Summary},
 };
 
-use self::{effect::Effects, event::Event, job::Job, kv::KeyValues, lease::Leases, workers::Workers};
+use self::{
+    effect::Effects, event::Event, job::Job, kv::KeyValues, lease::Leases, objects::Objects, workers::Workers,
+};
 
 /// The state of a coordinator.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub struct Core {
     content_until: Option<Instant>,
     /// What tasks and callers share.
     pub kv: KeyValues,
+    /// What jobs need besides their tasks.
+    pub objects: Objects,
 }
 
 impl Core {
@@ -70,6 +75,7 @@ impl Core {
             workers: Workers::new(predecessors, adopt_until),
             content_until: None,
             kv: KeyValues::default(),
+            objects: Objects::default(),
         }
     }
 
@@ -83,6 +89,11 @@ impl Core {
             Event::ClientBehind { job, behind } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.client_behind = behind;
+                }
+            }
+            Event::ObjectsLack { job, lack } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.objects_lack = lack;
                 }
             }
             Event::JobFailed { job, stopped } => self.job_failed(job, stopped, out),

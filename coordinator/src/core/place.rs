@@ -54,7 +54,7 @@ impl Core {
 
     fn can_lease(&self, job: JobId) -> bool {
         let job = &self.jobs[&job];
-        let room = job.tickets.bytes() < UNDURABLE_BYTES && !job.client_behind;
+        let room = job.tickets.bytes() < UNDURABLE_BYTES && !job.client_behind && !job.objects_lack;
         job.phase == Phase::Running && job.table.waiting() > 0 && room
     }
 

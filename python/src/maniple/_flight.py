@@ -99,6 +99,8 @@ class Flight:
         self.number = secrets.randbits(64)
         self.items: dict[int, Item] = {}
         self.calls = self.bytes = 0
+        # Here they are mapped, and may go with the executor.
+        self.cargo = spec.cargo if connection.is_remote else None
         submit = spec.submit(self.number, elsewhere=connection.is_remote)
         connection.follow(self.number, self)
         connection.say(submit)
@@ -127,7 +129,10 @@ class Flight:
     def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """Outcomes, and the end."""
         executor = self.executor()
-        if executor is None:  # it was forgotten, with nothing left to do
+        if name == "Fetch":
+            if self.cargo is not None:
+                self.connection.say(*self.cargo.piece(fields))
+        elif executor is None:  # it was forgotten, with nothing left to do
             if name == "Finished":
                 self.connection.leave(self.number)
                 ENGINES.release(self.connection)

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, TaskIndex, TaskRange, WorkerId},
+    id::{JobId, ObjectId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     location::Location,
     outcome::Failure,
@@ -61,6 +61,15 @@ pub enum FromClient {
     Attach(JobId),
     /// Which jobs are known? Answered by [`ToClient::Jobs`].
     List,
+    /// A piece of an object, as it was asked for by [`ToClient::Fetch`]. Payload: its bytes.
+    Piece {
+        /// The job.
+        job: JobId,
+        /// The object.
+        object: ObjectId,
+        /// Where the piece begins.
+        at: u64,
+    },
     /// Results up to here have been taken over; room for more.
     Taken {
         /// The job.
@@ -97,6 +106,17 @@ pub enum ToClient {
     SetAside(JobId),
     /// Something that the user should read, in one line.
     Note(String),
+    /// Send a piece of an object of the job, by [`FromClient::Piece`]. Each is asked for when the one before it has come.
+    Fetch {
+        /// The job.
+        job: JobId,
+        /// The object.
+        object: ObjectId,
+        /// Where the piece begins.
+        at: u64,
+        /// Its bytes at most.
+        most: u32,
+    },
     /// A command that is attended to runs.
     Began {
         /// The job.

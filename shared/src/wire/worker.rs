@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{Attempt, BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
+    id::{Attempt, BatchId, JobId, ObjectId, ReportId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     outcome::Failure,
     wire::kv::{Answer, Request},
@@ -33,6 +33,13 @@ pub enum ToWorker {
         job: JobId,
         /// The signal; SIGKILL spares nothing.
         number: i32,
+    },
+    /// A piece of an object, as it was asked for by [`FromWorker::Fetch`]. Payload: its bytes.
+    Piece {
+        /// The object.
+        object: ObjectId,
+        /// Where the piece begins.
+        at: u64,
     },
     /// What became of a [`FromWorker::Ask`], and perhaps a payload with it.
     Answered {
@@ -98,6 +105,16 @@ pub enum FromWorker {
         ask: u64,
         /// What.
         request: Request,
+    },
+    /// Send a piece of an object of a job that was described. It says, too, that all before it has come: so the last one
+    /// asks for what is behind the end, and nothing follows.
+    Fetch {
+        /// The object.
+        object: ObjectId,
+        /// Where the piece begins.
+        at: u64,
+        /// Its bytes at most.
+        most: u32,
     },
     /// How the machine is, from the monitor.
     Status(Status),

@@ -133,6 +133,7 @@ impl World {
             FromWorker::Unloadable { .. }
             | FromWorker::Began { .. }
             | FromWorker::Ask { .. }
+            | FromWorker::Fetch { .. }
             | FromWorker::Leaving => {
                 panic!("{message:?} in a simulation")
             }

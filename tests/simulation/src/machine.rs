@@ -106,7 +106,10 @@ impl World {
             ToWorker::Drop(batches) => Event::Dropped(batches),
             ToWorker::Forget(reports) => Event::Acknowledged(reports),
             ToWorker::Heartbeat => return,
-            ToWorker::Signal { .. } | ToWorker::Answered { .. } | ToWorker::Shutdown => {
+            ToWorker::Signal { .. }
+            | ToWorker::Answered { .. }
+            | ToWorker::Piece { .. }
+            | ToWorker::Shutdown => {
                 panic!("nobody asks for {message:?}")
             }
         };
@@ -180,6 +183,7 @@ impl World {
             | Effect::Signal(..)
             | Effect::Ask(..)
             | Effect::Answer(..)
+            | Effect::DropObject(_)
             | Effect::End => {
                 panic!("{effect:?} in a simulation")
             }

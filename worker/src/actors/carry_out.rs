@@ -41,9 +41,10 @@ impl Node {
             }
             Effect::Discard(report) => drop(self.reports.remove(&report)),
             Effect::ForgetBatch(batch) => self.keys.forget(batch),
+            Effect::DropObject(object) => self.stock.drop(object),
             Effect::Start(life, job) => {
                 if let Some(spec) = self.core.job(job) {
-                    self.order(Order::Start(life, Arc::clone(spec)));
+                    self.order(Order::Start(life, self.stock.placed(spec)));
                 }
             }
             Effect::Run(life, run) => match self.keys.array(run.batch, &run.tasks) {

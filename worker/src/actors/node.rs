@@ -31,6 +31,7 @@ use crate::{
     launch::end_strays,
     process::event::KeeperEvent,
     registry::Registry,
+    stock::Stock,
 };
 
 /// A silence that is none of the monitor's pauses: somebody has stopped us (Ctrl-Z), or the machine had no time.
@@ -54,6 +55,7 @@ pub struct Node {
     worker: WorkerId,
     pub(super) core: Core,
     pub(super) keys: Keys,
+    pub(super) stock: Stock,
     /// What no coordinator has acknowledged.
     pub(super) reports: BTreeMap<ReportId, (Report, Bytes)>,
     pub(super) registry: Registry,
@@ -85,6 +87,7 @@ impl Node {
             worker,
             core: Core::new(settings),
             keys: Keys::default(),
+            stock: Stock::default(),
             reports: BTreeMap::new(),
             registry: Registry::default(),
             pool: None,
@@ -133,7 +136,10 @@ impl Node {
 
     fn told(&mut self, said: ToWorker, payload: Bytes, ctx: &mut Context<Node>) {
         let event = match said {
-            ToWorker::Job(spec) => Event::JobDescribed(Arc::from(spec)),
+            ToWorker::Job(spec) => {
+                self.stock.expect(&spec.objects);
+                Event::JobDescribed(Arc::from(spec))
+            }
             ToWorker::JobEnded(job) => {
                 self.order(Order::Forget(job));
                 Event::JobEnded(job)
@@ -150,6 +156,12 @@ impl Node {
             ToWorker::Drop(batches) => Event::Dropped(batches),
             ToWorker::Forget(reports) => Event::Acknowledged(reports),
             ToWorker::Answered { ask, answer } => Event::Answered { ask, answer, payload },
+            ToWorker::Piece { object, at } => match self.stock.add(object, at, &payload) {
+                Ok(Some(have)) => Event::ObjectGrew { object, have },
+                // Of an object that nobody needs any more.
+                Ok(None) => return,
+                Err(message) => Event::ObjectFailed { object, message },
+            },
             ToWorker::Signal { job, number } => Event::SignalAsked { job, number },
             ToWorker::Heartbeat => return,
             ToWorker::Shutdown => Event::ShutdownAsked { grace: self.config.grace },

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use shared::{
-    id::{BatchId, JobId, ReportId, Slot, TaskIndex, TaskRange},
+    id::{BatchId, JobId, ObjectId, ReportId, Slot, TaskIndex, TaskRange},
     job::JobSpec,
     wire::{
         child::Raised,
@@ -56,6 +56,20 @@ pub enum Event {
         answer: Answer,
         /// What comes with it.
         payload: Bytes,
+    },
+    /// So many bytes of an object are here.
+    ObjectGrew {
+        /// Which.
+        object: ObjectId,
+        /// How many, from its beginning.
+        have: u64,
+    },
+    /// An object cannot be had on this machine.
+    ObjectFailed {
+        /// Which.
+        object: ObjectId,
+        /// Why, in one line.
+        message: String,
     },
     /// The job's client wants a signal sent to its commands.
     SignalAsked {
@@ -204,6 +218,8 @@ pub enum Effect {
     Discard(ReportId),
     /// No task of this batch is left to be run: let its keys go.
     ForgetBatch(BatchId),
+    /// Nobody needs this object any more: let its memory go.
+    DropObject(ObjectId),
     /// Start a child for this job.
     Start(Life, JobId),
     /// Give a child a run.

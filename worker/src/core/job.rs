@@ -18,14 +18,17 @@ use super::{
 };
 
 impl Core {
-    pub(super) fn job_described(&mut self, spec: Arc<JobSpec>) {
-        self.jobs.entry(spec.id).or_insert_with(|| Job {
-            spec,
-            has_run: false,
-            pace: None,
-            unloadable: None,
-            granted: None,
-        });
+    pub(super) fn job_described(&mut self, spec: Arc<JobSpec>, now: Instant, out: &mut Effects) {
+        let id = spec.id;
+        if self.jobs.contains_key(&id) {
+            return;
+        }
+        let job =
+            Job { spec: Arc::clone(&spec), has_run: false, pace: None, unloadable: None, granted: None };
+        self.jobs.insert(id, job);
+        if let Err(message) = self.need_objects(&spec, out) {
+            self.give_up_job(id, message, String::new(), now, out);
+        }
     }
 
     pub(super) fn is_command(&self, job: JobId) -> bool {
@@ -99,6 +102,7 @@ impl Core {
         if self.jobs.remove(&job).is_none() {
             return;
         }
+        self.release_objects(job, out);
         let batches: Vec<BatchId> =
             self.leases.batches().filter(|(_, lease)| lease.job == job).map(|(id, _)| id).collect();
         self.dropped(&batches, out);
@@ -155,6 +159,7 @@ impl Core {
             return;
         }
         job.unloadable = Some((message.clone(), traceback.clone()));
+        self.release_objects(id, out);
         out.push(Effect::Say(Notice::JobUnloadable { job: id, message: message.clone() }));
         self.send(FromWorker::Unloadable { job: id, message, traceback }, out);
         for piece in self.leases.take_where(|piece| piece.job == id) {

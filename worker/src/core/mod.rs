@@ -6,7 +6,7 @@
 //! - [`event`], [`notice`]: the vocabulary - [`lease`]: batches, queue, reports - [`slot`]: what lives in a slot
 //! - `schedule`: who starts, who gets what - `ahead`: commands behind others - `recall`: taking back what has not begun
 //! - `outcome`: runs that went well - `death`: processes that ended - `tally`: how much is told of them
-//! - `watch`: timeouts, memory, stuck tasks - `job`: jobs that come and go - `closing`: the end
+//! - `watch`: timeouts, memory, stuck tasks - `objects`: what children map - `job`: jobs that come and go - `closing`: the end
 //! - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
@@ -34,6 +34,7 @@ mod job;
 pub mod keys;
 pub mod lease;
 pub mod notice;
+mod objects;
 mod outcome;
 pub mod ranges;
 mod recall;
@@ -52,6 +53,7 @@ pub use event::{Effect, Effects, Event, Life, ProcessEvent};
 use asks::Asks;
 use closing::Closing;
 use lease::Leases;
+use objects::Objects;
 use outcome::Gathered;
 use slot::{Place, State};
 use tally::Tally;
@@ -78,6 +80,7 @@ pub struct Core {
     /// Since when there is no coordinator.
     lost_at: Option<Instant>,
     jobs: BTreeMap<JobId, Job>,
+    objects: Objects,
     leases: Leases,
     places: Vec<Place>,
     pool_up: bool,
@@ -114,6 +117,7 @@ impl Core {
             asks: Asks::default(),
             lost_at: None,
             jobs: BTreeMap::new(),
+            objects: Objects::default(),
             leases: Leases::default(),
             places,
             pool_up: false,
@@ -135,7 +139,7 @@ impl Core {
                 self.lost_at.get_or_insert(now);
                 self.drop_asks(out);
             }
-            Event::JobDescribed(spec) => self.job_described(spec),
+            Event::JobDescribed(spec) => self.job_described(spec, now, out),
             Event::JobEnded(job) => self.job_ended(job, now, out),
             Event::Granted(batch) => self.granted(batch, now, out),
             Event::Recalled(batches) => self.recalled(&batches, now, out),
@@ -145,6 +149,12 @@ impl Core {
                 out.extend(known.map(Effect::Discard));
             }
             Event::Answered { ask, answer, payload } => self.answered(ask, answer, payload, out),
+            Event::ObjectGrew { object, have } => self.object_grew(object, have, out),
+            Event::ObjectFailed { object, message } => {
+                for job in self.jobs_with(object) {
+                    self.give_up_job(job, message.clone(), String::new(), now, out);
+                }
+            }
             Event::SignalAsked { job, number } => self.signal_asked(job, number, out),
             Event::ShutdownAsked { grace } => self.shutdown_asked(grace, now, out),
             Event::PoolStarted => self.pool_up = true,
@@ -247,6 +257,7 @@ impl Core {
         let Settings { worker, slots, .. } = self.settings;
         let jobs = self.jobs.keys().copied().collect();
         out.push(Effect::Join(Joined { worker, slots, holds: self.holds(), jobs }));
+        self.fetch_again(out);
         for (id, job) in &self.jobs {
             if let Some((message, traceback)) = job.unloadable.clone() {
                 out.push(Effect::Send(FromWorker::Unloadable { job: *id, message, traceback }));

@@ -102,14 +102,16 @@ impl Core {
     fn next_job(&self) -> Option<JobId> {
         let waiting = self.waiting_jobs().into_iter().min_by_key(|job| self.places_of(*job));
         let latest = || {
-            let warm = |(id, job): &(&JobId, &super::Job)| job.unloadable.is_none() && !self.is_command(**id);
+            let warm = |(id, job): &(&JobId, &super::Job)| {
+                job.unloadable.is_none() && !self.is_command(**id) && !self.lacks_objects(**id)
+            };
             let jobs = self.jobs.iter().filter(warm);
             jobs.filter_map(|(id, job)| Some((job.granted?, *id))).max().map(|(_, id)| id)
         };
         waiting.or_else(latest)
     }
 
-    /// The jobs with waiting tasks, in the order of the queue.
+    /// The jobs with waiting tasks that can be run, in the order of the queue.
     pub(super) fn waiting_jobs(&self) -> Vec<JobId> {
         let mut jobs = Vec::new();
         for piece in &self.leases.queue {
@@ -117,6 +119,7 @@ impl Core {
                 jobs.push(piece.job);
             }
         }
+        jobs.retain(|job| !self.lacks_objects(*job));
         jobs
     }
 

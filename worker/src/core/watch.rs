@@ -168,6 +168,7 @@ impl Core {
     }
 
     pub(super) fn memory_read(&mut self, used: u64, total: u64, out: &mut Effects) {
+        self.objects.free = Some(total.saturating_sub(used));
         let percent = (u128::from(used) * 100 / u128::from(total.max(1))).min(100) as u8;
         if !self.scarce && u64::from(percent) >= SCARCE.0 {
             self.scarce = true;

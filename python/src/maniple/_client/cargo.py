@@ -1,7 +1,7 @@
 """What travels beside the tasks: values in memory that the processes of this machine map instead of having copies.
 
 The memory is a file without a name, so nothing is left of it when this process ends, however it ends. What is in it:
-``maniple/objects.py``. It knows nothing of jobs.
+``maniple/objects.py``. A cluster fetches it piece by piece. It knows nothing of jobs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import pickle
 import secrets
 import struct
 import tempfile
+import threading
 import weakref
+import zlib
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -25,6 +27,8 @@ Purpose = Literal["Function", "Shared"]
 
 SIZE_LIMIT = 2 << 30
 """Bytes of a function that is sent by value."""
+PIECE = 4 << 20
+"""Bytes of an object that are read, and sent, at once, at most."""
 SEALS = (
     "F_SEAL_SHRINK",
     "F_SEAL_GROW",
@@ -61,8 +65,10 @@ class Object(MemoryFile):
     """A value in memory that other processes can map."""
 
     def __init__(self, purpose: Purpose, pickled: bytes, buffers: list[pickle.PickleBuffer]) -> None:
+        self._reading = threading.Lock()
         super().__init__("maniple-object")
         self.purpose, self.id = purpose, secrets.randbits(64)
+        self._crc: int | None = None
         parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
         head = struct.pack(f"<{2 + len(parts)}Q", self.id, len(buffers), *(part.nbytes for part in parts))
         self.size = 0
@@ -82,6 +88,26 @@ class Object(MemoryFile):
         """An `ObjectSpec` for processes of this machine."""
         return {"id": self.id, "size": self.size, "purpose": self.purpose, "place": self.path}
 
+    @property
+    def spec_elsewhere(self) -> dict[str, Any]:
+        """An `ObjectSpec` for those of others."""
+        if self._crc is None:
+            crc = 0
+            for at in range(0, self.size, PIECE):
+                crc = zlib.crc32(self.piece(at, PIECE), crc)
+            self._crc = crc
+        return {"id": self.id, "size": self.size, "purpose": self.purpose, "crc": self._crc}
+
+    def piece(self, at: int, most: int) -> bytes:
+        """Bytes of it; none once it is closed."""
+        with self._reading:  # another file may have the descriptor afterwards
+            return os.pread(self.fd, min(most, PIECE), at) if self.fd >= 0 else b""
+
+    def close(self) -> None:
+        """Give the memory back, once nobody maps it any more."""
+        with self._reading:
+            super().close()
+
 
 _FILES: weakref.WeakSet[MemoryFile] = weakref.WeakSet()
 
@@ -89,7 +115,7 @@ _FILES: weakref.WeakSet[MemoryFile] = weakref.WeakSet()
 def _forget() -> None:
     """In a process that was forked: they are the parent's."""
     for known in list(_FILES):
-        known.close()
+        MemoryFile.close(known)  # whoever was reading it is not here
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -147,10 +173,16 @@ class Cargo:
             size = sum(buffer.raw().nbytes for buffer in buffers) + len(pickled)
             raise FunctionError(f"no memory for {size / 1e6:.0f} MB that all tasks share: {error}") from error
 
-    @property
-    def specs(self) -> list[dict[str, Any]]:
-        """What a `JobSpec` says of them."""
-        return [known.spec for known in self._objects]
+    def specs(self, *, elsewhere: bool) -> list[dict[str, Any]]:
+        """What a `JobSpec` says of them, for this machine or others."""
+        return [known.spec_elsewhere if elsewhere else known.spec for known in self._objects]
+
+    def piece(self, fetch: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """The answer to a `Fetch`, and its payload, which is empty once the cargo is closed: then its job is over."""
+        number, at = fetch["object"], fetch["at"]
+        found = next((known for known in list(self._objects) if known.id == number), None)
+        data = found.piece(at, fetch["most"]) if found is not None else b""
+        return {"Piece": {"job": fetch["job"], "object": number, "at": at}}, data
 
     def __enter__(self) -> Cargo:
         """What is given back at the end of the block."""

@@ -143,6 +143,7 @@ class Job:
         self._plan, self._tasks, self._codec = plan, iter(tasks), Codec()
         self.outcomes = Outcomes()
         self._change = threading.Condition()
+        self._connection: Connection | None = None
         self._lost: str | None = None
         self._begun = False  # a new checkpoint: the old one has been set aside
         self._summary: dict[str, Any] | None = None
@@ -183,6 +184,7 @@ class Job:
     def _live(self, connection: Connection) -> dict[str, Any] | None:
         """The job with one engine: how it ended, or nothing if the engine died, or the connection to it."""
         connection.refuse_callbacks("a job cannot be waited for")
+        self._connection = connection
         survives = connection.is_remote and self._plan.has_checkpoint
         self._lost = self._summary = self._received = None
         if self._number is None or not survives:
@@ -306,6 +308,10 @@ class Job:
 
     def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """Take in what is said about the job."""
+        if name == "Fetch":  # not with the lock held: it may take long
+            if self._connection is not None:
+                self._connection.say(*self._plan.spec.cargo.piece(fields))
+            return
         with self._change:
             if name == "Results":
                 for task, value in results_of(self._codec, fields, payload):

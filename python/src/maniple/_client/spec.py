@@ -12,7 +12,6 @@ from numbers import Integral, Real
 from typing import Any
 
 from ..codec import Codec, OneByOne, head
-from ..errors import FunctionError
 from .cargo import Cargo
 
 
@@ -134,21 +133,9 @@ class JobSpec(dict[str, Any]):
         self.cargo = cargo
 
     def submit(self, number: int, *, elsewhere: bool) -> dict[str, Any]:
-        """The message that begins a job of this number, on this machine or elsewhere.
-
-        Raises
-        ------
-        FunctionError
-            It needs objects, which are in the memory of this machine.
-        """
-        fields = {**self, "id": number, "objects": self.cargo.specs}
+        """The message that begins a job of this number, on this machine or elsewhere."""
+        fields = {**self, "id": number, "objects": self.cargo.specs(elsewhere=elsewhere)}
         if elsewhere:
-            if fields["objects"]:
-                raise FunctionError(
-                    "what is given as shared=, and a function of more than 900 KiB with its modules, is mapped by "
-                    "processes of this machine and cannot be sent to a cluster: have the function load its data by "
-                    "itself, from a file, once a process"
-                )
             # The interpreter of this machine is none of the workers'.
             fields["work"] = {"Function": fields["work"]["Function"] | {"python": None}}
         return {"Submit": fields}

@@ -53,7 +53,7 @@ class Leg:
     def __init__(self, stream: Stream, connection: Connection, spec: JobSpec) -> None:
         self.stream, self.connection = stream, connection
         self.number, self.tasks, self.bytes = secrets.randbits(64), array("Q"), 0
-        self.is_dropped = False
+        self.is_dropped, self.cargo = False, spec.cargo
         submit = spec.submit(self.number, elsewhere=connection.is_remote)
         connection.follow(self.number, self)
         connection.say(submit)
@@ -76,6 +76,9 @@ class Leg:
 
     def hear(self, name: str, fields: Any, payload: bytes | bytearray) -> None:
         """Outcomes, and the end."""
+        if name == "Fetch":
+            self.connection.say(*self.cargo.piece(fields))
+            return
         if name == "Finished":
             self.connection.leave(self.number)
             ENGINES.release(self.connection)

@@ -125,10 +125,10 @@ fn a_process_that_grows_too_large_is_killed_and_its_task_charged() {
 #[test]
 fn what_a_process_shares_with_others_is_not_its_own_memory() {
     let mut spec = limited(None, Some(1000));
-    let (id, place) = (ObjectId(1), None);
+    let (id, place) = (ObjectId(1), Some(String::new()));
     spec.objects = vec![
-        ObjectSpec { id, size: 500, purpose: Purpose::Shared, place: place.clone() },
-        ObjectSpec { id, size: 70, purpose: Purpose::Function, place },
+        ObjectSpec { id, size: 500, purpose: Purpose::Shared, place: place.clone(), crc: None },
+        ObjectSpec { id, size: 70, purpose: Purpose::Function, place, crc: None },
     ];
     script(1)
         .job(spec)

@@ -6,6 +6,7 @@ mod commands;
 mod deaths;
 mod jobs;
 mod limits;
+mod objects;
 mod random;
 mod recall;
 mod runs;

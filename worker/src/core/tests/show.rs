@@ -22,6 +22,7 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Send(FromWorker::Unloadable { message, .. }) => format!("unloadable: {message}"),
         Effect::Send(FromWorker::Began { task, pid, .. }) => format!("began {task}: {pid}"),
+        Effect::Send(FromWorker::Fetch { object, at, .. }) => format!("fetch {} at {at}", object.0),
         Effect::Ask(ask, request, _) => format!("ask {ask}: {request:?}"),
         Effect::Answer(life, answer, _) => format!("answer {}: {answer:?}", life.slot),
         Effect::Send(other) => format!("{other:?}").to_lowercase(),
@@ -40,6 +41,7 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Discard(report) => format!("discard {report}"),
         Effect::ForgetBatch(batch) => format!("forget b{}", batch.number),
+        Effect::DropObject(object) => format!("drop object {}", object.0),
         Effect::Start(life, job) => format!("start {} for job {}", life.slot, job.0),
         Effect::Run(life, run) => {
             format!("run {} b{} [{}] from {}", life.slot, run.batch.number, tasks(&run.tasks), run.first)

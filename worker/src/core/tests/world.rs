@@ -161,7 +161,11 @@ impl World {
             Effect::End => self.ended = true,
             Effect::Signal(life, _) | Effect::Answer(life, ..) => panic!("nobody attends to {life:?}"),
             Effect::Ask(..) => panic!("nobody asks"),
-            Effect::Send(_) | Effect::Discard(_) | Effect::ForgetBatch(_) | Effect::Say(_) => {}
+            Effect::Send(_)
+            | Effect::Discard(_)
+            | Effect::ForgetBatch(_)
+            | Effect::DropObject(_)
+            | Effect::Say(_) => {}
         }
     }
 
