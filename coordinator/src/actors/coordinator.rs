@@ -241,9 +241,11 @@ impl Coordinator {
             self.objects(objects::Event::ClientGone(job), Bytes::new());
         }
         self.left(session);
+        if let Some(worker) = peer.worker {
+            self.objects(objects::Event::WorkerGone(worker), Bytes::new());
+        }
         if let Some(worker) = peer.worker.filter(|worker| self.workers.get(worker) == Some(&session)) {
             self.workers.remove(&worker);
-            self.objects(objects::Event::WorkerGone(worker), Bytes::new());
             tracing::warn!(%worker, host = peer.hello.host, "lost the connection to a worker");
             self.on(Event::WorkerAway(worker));
         }
@@ -265,11 +267,7 @@ impl Coordinator {
             .collect();
         for job in abandoned {
             tracing::warn!(%job, "its client has not come back; stopping the job");
-            if self.core.objects.lacks(job) {
-                self.never_provided(job);
-                continue;
-            }
-            self.cancel(job, true);
+            self.abandon(job);
         }
         self.tell_progress();
     }

@@ -75,8 +75,11 @@ impl Coordinator {
         }
     }
 
-    /// Nobody is left to be asked for what a job lacks.
-    pub(super) fn never_provided(&mut self, job: JobId) {
+    /// A job's client does not come back: nobody is left to be asked for what the job may lack.
+    pub(super) fn abandon(&mut self, job: JobId) {
+        if !self.core.objects.lacks(job) {
+            return self.cancel(job, true);
+        }
         let message =
             "its client has gone before it had sent all that the tasks share; submit it again".to_owned();
         self.fail_job(job, Stopped { why: StopCause::Input, message });

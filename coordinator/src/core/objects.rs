@@ -1,8 +1,8 @@
 //! The objects that jobs need and that this coordinator hands on: which it has, which piece it asks of whom, and which
 //! worker gets a piece now. It knows no bytes: who writes and reads them is told by effects.
 //!
-//! Invariants: of each object at most one piece is on its way from a client, and none is asked for before the one before
-//! it was written; to all workers together at most [`WAYS`] pieces are on their way; an object that no job needs is not
+//! Invariants: of all objects of a job one piece at a time is on its way from its client, and none is asked for before the
+//! one before it was written; to all workers together at most [`WAYS`] pieces are on their way; an object that no job needs is not
 //! kept.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -81,7 +81,7 @@ struct Object {
     crc: Option<u32>,
     jobs: BTreeSet<JobId>,
     stage: Stage,
-    /// Whose client was asked for the next piece.
+    /// Whose client was asked for the next piece, until that is written.
     asked: Option<JobId>,
 }
 
@@ -110,14 +110,14 @@ impl Objects {
         match event {
             Event::Needed { job, objects, kept } => self.needed(job, &objects, &kept, out),
             Event::ClientHere(job) => {
-                self.clients.insert(job);
                 self.nobody_answers(job);
+                self.clients.insert(job);
                 self.ask_for(job, out);
             }
             Event::ClientGone(job) => {
                 self.clients.remove(&job);
-                self.nobody_answers(job);
-                self.ask_for(job, out);
+                let others = self.nobody_answers(job);
+                self.ask_all(&others, out);
             }
             Event::Came { job, object, at, len } => self.came(job, object, at, len, out),
             Event::Written { object, upto } => self.written(object, upto, out),
@@ -167,32 +167,40 @@ impl Objects {
         }
     }
 
-    /// What the job's client was asked for will not come.
-    fn nobody_answers(&mut self, job: JobId) {
+    /// What the job's client was asked for will not come: who else needs it.
+    fn nobody_answers(&mut self, job: JobId) -> BTreeSet<JobId> {
+        let mut others = BTreeSet::new();
         for known in self.known.values_mut().filter(|known| known.asked == Some(job)) {
-            known.asked = None;
+            if matches!(known.stage, Stage::Part(_)) {
+                known.asked = None;
+                others.extend(&known.jobs);
+            }
         }
+        others
     }
 
-    /// Asks for whatever a job lacks and nobody is asked for.
+    /// Asks a job's client for a piece of what the job lacks, if it is there and not busy with another.
     fn ask_for(&mut self, job: JobId, out: &mut Vec<Effect>) {
-        let ids: Vec<ObjectId> = self.of(job).collect();
-        for object in ids {
-            self.ask(object, out);
+        let is_busy = self.known.values().any(|known| known.asked == Some(job));
+        if is_busy || !self.clients.contains(&job) {
+            return;
+        }
+        let own =
+            self.known.iter_mut().filter(|(_, known)| known.jobs.contains(&job) && known.asked.is_none());
+        let lacking = own.filter_map(|(id, known)| match known.stage {
+            Stage::Part(at) => Some((*id, at, known)),
+            Stage::Writing(_) | Stage::Sealing | Stage::Whole | Stage::Failed => None,
+        });
+        if let Some((object, at, known)) = lacking.into_iter().next() {
+            known.asked = Some(job);
+            out.push(Effect::Ask { job, object, at, most: PIECE });
         }
     }
 
-    fn of(&self, job: JobId) -> impl Iterator<Item = ObjectId> + '_ {
-        self.known.iter().filter(move |(_, known)| known.jobs.contains(&job)).map(|(id, _)| *id)
-    }
-
-    fn ask(&mut self, object: ObjectId, out: &mut Vec<Effect>) {
-        let Some(known) = self.known.get_mut(&object) else { return };
-        let Stage::Part(at) = known.stage else { return };
-        let asked = known.jobs.iter().copied().find(|job| self.clients.contains(job));
-        if let (Some(job), None) = (asked, known.asked) {
-            known.asked = asked;
-            out.push(Effect::Ask { job, object, at, most: PIECE });
+    /// The same of all jobs that need an object.
+    fn ask_all(&mut self, jobs: &BTreeSet<JobId>, out: &mut Vec<Effect>) {
+        for job in jobs {
+            self.ask_for(*job, out);
         }
     }
 
@@ -203,7 +211,7 @@ impl Objects {
         });
         match expected {
             Some(known) => {
-                (known.stage, known.asked) = (Stage::Writing(at + len), None);
+                known.stage = Stage::Writing(at + len);
                 out.push(Effect::Write { object, at });
             }
             None => out.push(Effect::Stop(job, nonsense("sent a piece of an object that nobody asked for"))),
@@ -215,13 +223,15 @@ impl Objects {
         if known.stage != Stage::Writing(upto) {
             return; // of an earlier object of this id
         }
+        known.asked = None;
         if upto == known.size {
             known.stage = Stage::Sealing;
             out.push(Effect::Seal { object, crc: known.crc });
         } else {
             known.stage = Stage::Part(upto);
-            self.ask(object, out);
         }
+        let jobs = known.jobs.clone();
+        self.ask_all(&jobs, out);
     }
 
     fn sealed(&mut self, object: ObjectId, out: &mut Vec<Effect>) {
@@ -257,20 +267,18 @@ impl Objects {
 
     fn job_ended(&mut self, job: JobId, out: &mut Vec<Effect>) {
         self.clients.remove(&job);
-        self.nobody_answers(job);
-        let ids: Vec<ObjectId> = self.of(job).collect();
-        for object in ids {
-            let Some(known) = self.known.get_mut(&object) else { continue };
-            known.jobs.remove(&job);
-            if !known.jobs.is_empty() {
-                self.ask(object, out);
-                continue;
+        let others = self.nobody_answers(job);
+        let mut dropped = BTreeSet::new();
+        self.known.retain(|object, known| {
+            if known.jobs.remove(&job) && known.jobs.is_empty() {
+                dropped.insert(*object);
             }
-            self.known.remove(&object);
-            self.wishes.retain(|wish| wish.object != object);
-            self.under_way.retain(|(_, other)| *other != object);
-            out.push(Effect::Drop(object));
-        }
+            !known.jobs.is_empty()
+        });
+        self.wishes.retain(|wish| !dropped.contains(&wish.object));
+        self.under_way.retain(|(_, object)| !dropped.contains(object));
+        out.extend(dropped.into_iter().map(Effect::Drop));
+        self.ask_all(&others, out);
     }
 }
 

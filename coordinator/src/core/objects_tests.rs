@@ -98,6 +98,25 @@ fn jobs_that_share_an_object_fetch_it_once_and_it_stays_for_the_last() {
 }
 
 #[test]
+fn a_job_of_many_objects_has_one_piece_on_its_way() {
+    let mut objects = Objects::default();
+    let specs: Vec<_> = (0..1000).map(|number| spec(ObjectId(number), STEP)).collect();
+    on(&mut objects, needed(JOB, &specs));
+    let mut asked = on(&mut objects, Event::ClientHere(JOB));
+    for number in 0..1000 {
+        let object = ObjectId(number);
+        assert_eq!(asked, [Effect::Ask { job: JOB, object, at: 0, most: PIECE }]);
+        let out = on(&mut objects, Event::Came { job: JOB, object, at: 0, len: STEP });
+        assert_eq!(out, [Effect::Write { object, at: 0 }]);
+        assert_eq!(on(&mut objects, Event::ClientHere(JOB)), []);
+        asked = on(&mut objects, Event::Written { object, upto: STEP });
+        assert_eq!(asked.remove(0), Effect::Seal { object, crc: Some(5) });
+        let ready = on(&mut objects, Event::Sealed(object));
+        assert_eq!(ready, if number == 999 { vec![Effect::Ready(JOB)] } else { vec![] });
+    }
+}
+
+#[test]
 fn a_piece_that_was_not_asked_for_stops_its_job() {
     for (at, len) in [(1, STEP), (0, STEP + 1), (0, 0), (0, 3 * STEP)] {
         let mut objects = Objects::default();

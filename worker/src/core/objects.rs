@@ -62,7 +62,9 @@ impl Core {
         let remote = spec.objects.iter().filter(|object| object.is_remote());
         let new: Vec<_> = remote.clone().filter(|spec| !self.objects.known.contains_key(&spec.id)).collect();
         let size = new.iter().fold(0, |sum: u64, object| sum.saturating_add(object.size));
-        if let Some(free) = self.objects.free.filter(|free| *free < size) {
+        let coming: u64 = self.objects.known.values().map(|object| object.size - object.have).sum();
+        let free = self.objects.free.map(|free| free.saturating_sub(coming));
+        if let Some(free) = free.filter(|free| *free < size) {
             out.extend(new.iter().map(|object| Effect::DropObject(object.id)));
             return Err(format!(
                 "what the tasks share takes {} MB, and {} has {} MB of memory left",
