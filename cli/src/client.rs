@@ -224,7 +224,7 @@ impl Client {
     ) -> Result<Option<End>, CodecError> {
         match message {
             ToClient::Progress(progress) => self.show.progress(progress),
-            ToClient::Note(text) => self.show.note(&text),
+            ToClient::Note(text) | ToClient::Remark { text, .. } => self.show.note(&text),
             ToClient::Kept { count, .. } => self.sent.let_go_of(count),
             ToClient::Stored(_) => {
                 self.stored = true;

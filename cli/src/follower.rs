@@ -129,7 +129,7 @@ impl Follower {
             }
             ToClient::Unknown(_) => return Heard::End(End::Unknown),
             ToClient::Progress(progress) => self.show.progress(progress),
-            ToClient::Note(text) => self.show.note(&text),
+            ToClient::Note(text) | ToClient::Remark { text, .. } => self.show.note(&text),
             ToClient::Finished(summary) => {
                 if let Some(listed) = self.listed.take().map(Box::new) {
                     return Heard::End(End::Summary { summary, late: listed.ended, listed });

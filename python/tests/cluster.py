@@ -64,11 +64,11 @@ class LocalCluster:
         self.coordinator = Program(self.folder, *command, *self._options)
         self._listen = self.coordinator.wait_for("listening on ").split()[-1]
 
-    def start_worker(self, slots: int, address: str | None = None) -> None:
-        """Start a worker with so many processes, which reaches the coordinator at an address of its own."""
+    def start_worker(self, slots: int, *options: str, address: str | None = None) -> None:
+        """Start a worker with so many processes, which may reach the coordinator at an address of its own."""
         path = self.folder / "access" / "worker.access" if address is None else self.access_by(address, "worker")
         self.workers.append(
-            Program(self.folder, "worker", "--access-file", str(path), "-j", str(slots), "--log", "info")
+            Program(self.folder, "worker", "--access-file", str(path), "-j", str(slots), "--log", "info", *options)
         )
 
     @property

@@ -235,12 +235,6 @@ def test_a_silent_coordinator_is_noticed(tmp_path: Path) -> None:
         cluster.stop()
 
 
-def test_what_only_this_machine_has_is_refused(connected: maniple.Cluster) -> None:
-    with pytest.raises(maniple.FunctionError, match="cannot be sent to a cluster"):
-        maniple.map(lambda x, table: x + table, [1], shared={"table": 3})
-    assert maniple.map(abs, [-1]) == [1]
-
-
 def test_a_function_by_value_is_for_the_python_that_has_sent_it(
     connected: maniple.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,9 @@ pub struct FunctionSpec {
     /// The Python that pickled it, such as `3.11`: another one cannot call what was sent by value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The packages that it refers to, and which versions of them its caller has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<(String, String)>,
 }
 
 /// A command line, a template for the task's fields.

@@ -74,6 +74,10 @@ fn objects() -> Vec<ObjectSpec> {
     ]
 }
 
+fn differences() -> Vec<Difference> {
+    vec![Difference { package: "numpy".to_owned(), caller: "2.1".to_owned(), child: "1.26".to_owned() }]
+}
+
 /// One that goes to other machines.
 fn objects_from_afar() -> Vec<ObjectSpec> {
     vec![ObjectSpec { id: ObjectId(3), size: 4, purpose: Purpose::Shared, place: None, crc: Some(9) }]
@@ -115,6 +119,7 @@ fn heads() -> Vec<(&'static str, String)> {
         python: None,
         pickled: Some(vec![7].into()),
         version: Some(text("3.11")),
+        packages: vec![],
     });
     let command = Work::Command(CommandSpec {
         argv: vec![text("echo")],
@@ -193,12 +198,14 @@ fn heads() -> Vec<(&'static str, String)> {
         path: vec![text("/x")],
         pickled: None,
         version: None,
+        packages: vec![],
         memory: Some(1),
         value_limit: 2,
         shape: ValueShape::Open,
         objects: vec![],
     };
-    let shaped = |shape| ToChild::Load(Load { shape, ..load.clone() });
+    let loading = |load| head(&ToChild::Load(Box::new(load)));
+    let shaped = |shape| loading(Load { shape, ..load.clone() });
     vec![
         ("Hello", head(&hello)),
         ("Welcome.Accepted", head(&Welcome::Accepted { version, lease_ms: 10_000 })),
@@ -281,6 +288,13 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Accepted", head(&ToClient::Accepted { job, known: 6 })),
         ("ToClient.Kept", head(&ToClient::Kept { job, count: 9 })),
         ("ToClient.Stored", head(&ToClient::Stored(job))),
+        ("ToClient.Remark", head(&ToClient::Remark { job, text: text("why") })),
+        ("FromWorker.Differs", head(&FromWorker::Differs { job, packages: differences() })),
+        ("FromChild.Differs", head(&FromChild::Differs { packages: differences() })),
+        (
+            "ToChild.Load.packages",
+            loading(Load { packages: vec![(text("numpy"), text("2.1"))], ..load.clone() }),
+        ),
         ("ToClient.Fetch", head(&ToClient::Fetch { job, object: ObjectId(3), at: 1 << 40, most: 9 })),
         ("FromClient.Piece", head(&FromClient::Piece { job, object: ObjectId(3), at: 1 << 40 })),
         ("FromWorker.Fetch", head(&FromWorker::Fetch { object: ObjectId(3), at: 1 << 40, most: 9 })),
@@ -304,18 +318,15 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Failed", head(&ToClient::Failed { job, task: died.0, failure: Box::new(died.1) })),
         ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),
         ("ToClient.Heartbeat", head(&ToClient::Heartbeat)),
-        ("ToChild.Load", head(&ToChild::Load(load.clone()))),
-        (
-            "ToChild.Load.pickled",
-            head(&ToChild::Load(Load { pickled: Some(vec![7].into()), ..load.clone() })),
-        ),
-        ("ToChild.Load.version", head(&ToChild::Load(Load { version: Some(text("3.11")), ..load.clone() }))),
-        ("ToChild.Load.objects", head(&ToChild::Load(Load { objects: objects(), ..load.clone() }))),
-        ("ToChild.Load.any", head(&shaped(ValueShape::Any))),
-        ("ToChild.Load.single", head(&shaped(ValueShape::Single))),
-        ("ToChild.Load.width", head(&shaped(ValueShape::Width(8)))),
-        ("ToChild.Load.names", head(&shaped(ValueShape::Names(vec![text("a")])))),
-        ("ToChild.Load.columns", head(&shaped(ValueShape::Columns(vec![text("a")])))),
+        ("ToChild.Load", loading(load.clone())),
+        ("ToChild.Load.pickled", loading(Load { pickled: Some(vec![7].into()), ..load.clone() })),
+        ("ToChild.Load.version", loading(Load { version: Some(text("3.11")), ..load.clone() })),
+        ("ToChild.Load.objects", loading(Load { objects: objects(), ..load.clone() })),
+        ("ToChild.Load.any", shaped(ValueShape::Any)),
+        ("ToChild.Load.single", shaped(ValueShape::Single)),
+        ("ToChild.Load.width", shaped(ValueShape::Width(8))),
+        ("ToChild.Load.names", shaped(ValueShape::Names(vec![text("a")]))),
+        ("ToChild.Load.columns", shaped(ValueShape::Columns(vec![text("a")]))),
         ("ToChild.Answered", head(&ToChild::Answered(Answer::Lost))),
         ("ToChild.Run", head(&ToChild::Run { first: 1, count: 2 })),
         ("FromChild.Ready", head(&FromChild::Ready { python: text("3.11.7"), lacks_msgpack: None })),

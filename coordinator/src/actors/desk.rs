@@ -65,6 +65,8 @@ pub struct Desk {
     pub unread: u64,
     /// The client has too much to read for being told more of what its checkpoint had.
     pub pauses: bool,
+    /// Its client was told something of the workers.
+    pub remarked: bool,
     /// All its keys are durable.
     pub keys_stored: bool,
     tasks: Arc<RwLock<TaskList>>,
@@ -91,6 +93,7 @@ impl Desk {
             undelivered: VecDeque::new(),
             unread: 0,
             pauses: false,
+            remarked: false,
             keys_stored: false,
             tasks,
             checkpointer,

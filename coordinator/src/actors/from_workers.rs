@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use shared::{
-    id::WorkerId,
+    id::{JobId, WorkerId},
     wire::{
+        child::Difference,
         client::ToClient,
         worker::{FromWorker, Joined, Report, ToWorker},
     },
@@ -35,7 +36,20 @@ impl Coordinator {
             }
             FromWorker::Unloadable { job, message, traceback } => {
                 tracing::info!(%worker, %job, message, traceback, "a worker cannot load the function");
+                let host = self.peers.get(&session).map(|peer| peer.hello.host.clone()).unwrap_or_default();
+                let remark = format!("the worker on {host} takes no part in the job: {message}");
                 self.on(Event::Unloadable { worker, job, message });
+                if self.core.is_running(job) {
+                    self.remark(job, remark);
+                }
+            }
+            FromWorker::Differs { job, packages } => {
+                let host = self.peers.get(&session).map(|peer| peer.hello.host.clone()).unwrap_or_default();
+                let each = packages.iter().map(|Difference { package, caller, child }| {
+                    format!("{package} is {caller} here and {child} on {host}")
+                });
+                let told = each.collect::<Vec<_>>().join(", ");
+                self.remark(job, format!("{told}: tasks may fail there, or give other values"));
             }
             FromWorker::Ask { ask, request } => {
                 let (answer, payload) = self.core.kv.answer(request, &payload);
@@ -54,11 +68,19 @@ impl Coordinator {
             }
             FromWorker::Leaving => {
                 self.workers.remove(&worker);
-                self.objects(objects::Event::WorkerGone(worker), Bytes::new());
                 tracing::info!(%worker, "a worker leaves");
                 self.on(Event::WorkerLost(worker));
             }
             FromWorker::Joined(_) | FromWorker::Heartbeat => {}
+        }
+    }
+
+    /// Tells the job's client what it should know of the workers, once: others are mostly like the first.
+    fn remark(&mut self, job: JobId, text: String) {
+        let Some(desk) = self.desks.get_mut(&job) else { return };
+        tracing::warn!(%job, "{text}");
+        if desk.client.is_some() && !std::mem::replace(&mut desk.remarked, true) {
+            self.to_all(job, &ToClient::Remark { job, text });
         }
     }
 

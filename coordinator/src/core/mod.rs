@@ -133,6 +133,12 @@ impl Core {
         Some(Progress { workers, slots, ..job.progress() })
     }
 
+    /// Whether a job goes on.
+    #[must_use]
+    pub fn is_running(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|job| job.phase == job::Phase::Running)
+    }
+
     /// Failed tasks by reason; `key` gives a task's key.
     #[must_use]
     pub fn failures(&self, job: JobId, key: impl Fn(TaskIndex) -> Bytes) -> Vec<FailureGroup> {

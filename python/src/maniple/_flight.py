@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import secrets
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -132,6 +133,8 @@ class Flight:
         if name == "Fetch":
             if self.cargo is not None:
                 self.connection.say(*self.cargo.piece(fields))
+        elif name == "Remark":
+            print(f"maniple: {fields['text']}", file=sys.stderr)
         elif executor is None:  # it was forgotten, with nothing left to do
             if name == "Finished":
                 self.connection.leave(self.number)

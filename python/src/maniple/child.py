@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 if "Codec" not in globals():
     from maniple.codec import Codec, Undecodable, Unkeepable, head, name_of, text_of
     from maniple.control import HIGH_FD, Control
-    from maniple.loading import Unloadable, prepared
+    from maniple.loading import Unloadable, differing, prepared
     from maniple.shape import Shape
 
 TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
@@ -158,6 +158,8 @@ class Child:
             self.streams.tidy()
             line, story = " ".join(str(error).split()), traceback_of(error.__cause__) if error.__cause__ else ""
             return self.send("Unloadable", message=cut(line), traceback=story)
+        if differences := differing(what.get("packages", ())):
+            self.send("Differs", packages=differences)
         lacking = None if self.codec.is_fast else sys.executable
         self.send("Ready", python=sys.version.split()[0], lacks_msgpack=lacking)
         gc.collect()

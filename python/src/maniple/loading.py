@@ -22,6 +22,26 @@ class Unloadable(Exception):
     """There is no function to call: why, in one line."""
 
 
+def version_of(package: str) -> "str | None":
+    """The version of a package, if it can be known: from itself where it is imported, else from what is installed."""
+    own = getattr(sys.modules.get(package), "__version__", None)
+    if type(own) is str:
+        return own
+    try:
+        found: str = importlib.import_module("importlib.metadata").version(package)
+    except Exception:
+        return None
+    return found
+
+
+def differing(packages: Any) -> list[dict[str, str]]:
+    """Those packages, of which the caller has these versions, that are others here."""
+    ours = [(package, theirs, version_of(package)) for package, theirs in packages]
+    return [
+        {"package": package, "caller": theirs, "child": own} for package, theirs, own in ours if own and own != theirs
+    ]
+
+
 def prepared(what: dict[str, Any]) -> Any:
     """The function that is to be called, with what all calls share; raises Unloadable from what is the matter."""
     objects = {told["purpose"]: told for told in what.get("objects", ())}
@@ -31,11 +51,21 @@ def prepared(what: dict[str, Any]) -> Any:
             f"function {what['function']} was sent by Python {theirs}, and {sys.executable} is Python {ours}: use one "
             "version on all machines (maniple worker --python), or have the function in a module that each of them has"
         )
-    function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
-    if "Shared" not in objects:
-        return function
     try:
-        return partial(function, **read(objects["Shared"], own=False))
+        function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
+        return with_shared(function, objects["Shared"]) if "Shared" in objects else function
+    except Unloadable as error:
+        others = [f"{one['package']} is {one['child']}" for one in differing(what.get("packages", ()))]
+        if not others:
+            raise
+        theirs = ", ".join(f"{one['package']} {one['caller']}" for one in differing(what["packages"]))
+        raise Unloadable(f"{error}; here {', '.join(others)}, it was sent by {theirs}") from error.__cause__
+
+
+def with_shared(function: Any, shared: dict[str, Any]) -> Any:
+    """A function that is given what all calls share."""
+    try:
+        return partial(function, **read(shared, own=False))
     except BaseException as error:
         why = f"{name_of(type(error))}: {text_of(error)}"
         raise Unloadable(f"what the tasks share cannot be loaded in {sys.executable}: {why}") from error

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToChild {
     /// The first message: what to load.
-    Load(Load),
+    Load(Box<Load>),
     /// Call the function with each key of the payload, an array of keys in MessagePack.
     Run {
         /// The ordinal of the first one.
@@ -45,6 +45,9 @@ pub struct Load {
     /// The Python that pickled it, such as `3.11`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The packages that the function refers to, and which versions of them its caller has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<(String, String)>,
     /// Limit on the resident memory of the process, in bytes: past it, an allocation raises `MemoryError`.
     pub memory: Option<u64>,
     /// Largest encoded value of one task, in bytes.
@@ -57,6 +60,17 @@ pub struct Load {
     pub objects: Vec<ObjectSpec>,
 }
 
+/// A package of which a child has another version than the function's caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Its name, as it is imported.
+    pub package: String,
+    /// The caller's version.
+    pub caller: String,
+    /// The child's.
+    pub child: String,
+}
+
 /// What a child says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromChild {
@@ -66,6 +80,11 @@ pub enum FromChild {
         python: String,
         /// The interpreter, where it lacks the module msgpack and so encodes values several times slower.
         lacks_msgpack: Option<String>,
+    },
+    /// Of some packages it has another version than the caller. Said before the child is ready.
+    Differs {
+        /// Which.
+        packages: Vec<Difference>,
     },
     /// It is not; the child ends.
     Unloadable {

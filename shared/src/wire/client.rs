@@ -106,6 +106,13 @@ pub enum ToClient {
     SetAside(JobId),
     /// Something that the user should read, in one line.
     Note(String),
+    /// The same, about a job.
+    Remark {
+        /// The job.
+        job: JobId,
+        /// The line.
+        text: String,
+    },
     /// Send a piece of an object of the job, by [`FromClient::Piece`]. Each is asked for when the one before it has come.
     Fetch {
         /// The job.

@@ -9,7 +9,10 @@ use crate::{
     id::{Attempt, BatchId, JobId, ObjectId, ReportId, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     outcome::Failure,
-    wire::kv::{Answer, Request},
+    wire::{
+        child::Difference,
+        kv::{Answer, Request},
+    },
 };
 
 /// What a coordinator says to a worker.
@@ -98,6 +101,13 @@ pub enum FromWorker {
         message: String,
         /// The traceback, if there is one.
         traceback: String,
+    },
+    /// Processes of the job have other versions of packages than its client. Said once a job.
+    Differs {
+        /// The job.
+        job: JobId,
+        /// Which.
+        packages: Vec<Difference>,
     },
     /// Something about the key-values that a task asks, and perhaps a payload with it.
     Ask {

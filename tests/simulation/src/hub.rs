@@ -134,6 +134,7 @@ impl World {
             | FromWorker::Began { .. }
             | FromWorker::Ask { .. }
             | FromWorker::Fetch { .. }
+            | FromWorker::Differs { .. }
             | FromWorker::Leaving => {
                 panic!("{message:?} in a simulation")
             }

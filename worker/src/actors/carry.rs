@@ -102,6 +102,7 @@ async fn understood(frame: Frame, asks: &mpsc::Sender<Ask>) -> Result<ProcessEve
             }
             ProcessEvent::Ready
         }
+        FromChild::Differs { packages } => ProcessEvent::Differs(packages),
         FromChild::Unloadable { message, traceback } => ProcessEvent::Unloadable { message, traceback },
         FromChild::Stopped { at } => ProcessEvent::Stopped { at },
         FromChild::Ask(request) => ProcessEvent::Asked(request, frame.payload),

@@ -100,6 +100,7 @@ impl Pool {
                     path: function.path.clone(),
                     pickled: function.pickled.clone(),
                     version: function.version.clone(),
+                    packages: function.packages.clone(),
                     memory: spec.limits.memory,
                     value_limit: match (&self.config.endpoint, &spec.checkpoint) {
                         (Endpoint::Door(_), None) => LOCAL_VALUE_LIMIT,

@@ -114,7 +114,7 @@ impl Process {
         let socket = UnixStream::from_std(socket).expect("a fresh socket can be registered");
         let (incoming, outgoing) = socket.into_split();
         let (words, spoken) = mpsc::unbounded_channel();
-        words.send((ToChild::Load(load), Bytes::new())).expect("its receiver is here");
+        words.send((ToChild::Load(Box::new(load)), Bytes::new())).expect("its receiver is here");
         self.words = Some(words);
         self.hushed = false;
         let incoming = FrameReader::new(incoming, Limits::LOCAL);

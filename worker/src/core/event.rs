@@ -12,7 +12,7 @@ use shared::{
     id::{BatchId, JobId, ObjectId, ReportId, Slot, TaskIndex, TaskRange},
     job::JobSpec,
     wire::{
-        child::Raised,
+        child::{Difference, Raised},
         kv::{Answer, Request},
         worker::{Batch, FromWorker, Joined, Report},
     },
@@ -119,6 +119,8 @@ pub enum ProcessEvent {
     },
     /// A child has loaded its function.
     Ready,
+    /// A child has other versions of packages than its job's caller.
+    Differs(Vec<Difference>),
     /// A child could not load its function, and ends.
     Unloadable {
         /// One line.

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Instant};
 use shared::{
     id::{BatchId, JobId, TaskRange, count},
     job::{JobSpec, Work},
-    wire::worker::{Batch, FromWorker},
+    wire::{
+        child::Difference,
+        worker::{Batch, FromWorker},
+    },
 };
 
 use super::{
@@ -23,8 +26,14 @@ impl Core {
         if self.jobs.contains_key(&id) {
             return;
         }
-        let job =
-            Job { spec: Arc::clone(&spec), has_run: false, pace: None, unloadable: None, granted: None };
+        let job = Job {
+            spec: Arc::clone(&spec),
+            has_run: false,
+            pace: None,
+            differs: false,
+            unloadable: None,
+            granted: None,
+        };
         self.jobs.insert(id, job);
         if let Err(message) = self.need_objects(&spec, out) {
             self.give_up_job(id, message, String::new(), now, out);
@@ -143,6 +152,14 @@ impl Core {
                 State::Empty | State::Starting(_) | State::Stopping { .. } => {}
             }
         }
+    }
+
+    /// Says once that a job's processes have other versions of packages than its client.
+    pub(super) fn child_differs(&mut self, index: usize, packages: Vec<Difference>, out: &mut Effects) {
+        let State::Starting(id) = self.places[index].state else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| self.connected && !job.differs) else { return };
+        job.differs = true;
+        out.push(Effect::Send(FromWorker::Differs { job: id, packages }));
     }
 
     /// Says that a job cannot be run here, hands back what is held of it, and ends its processes.

@@ -98,6 +98,8 @@ struct Job {
     spec: Arc<JobSpec>,
     /// A process of it has been here.
     has_run: bool,
+    /// It was told that its processes have other versions of packages than its client.
+    differs: bool,
     /// Why it cannot be run here: (line, traceback).
     unloadable: Option<(String, String)>,
     /// When it last got a batch: the processes of the latest job are kept warm.
@@ -178,6 +180,7 @@ impl Core {
         match event {
             ProcessEvent::Spawned { pid } => self.spawned(index, life, pid, now, out),
             ProcessEvent::Ready => self.ready(index, now),
+            ProcessEvent::Differs(packages) => self.child_differs(index, packages, out),
             ProcessEvent::Unloadable { message, traceback } => {
                 self.child_unloadable(index, message, traceback, now, out);
             }

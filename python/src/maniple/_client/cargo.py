@@ -22,6 +22,7 @@ import cloudpickle
 
 from ..errors import FunctionError
 from ..objects import padding
+from .packages import names_in
 
 Purpose = Literal["Function", "Shared"]
 
@@ -140,6 +141,8 @@ class Cargo:
 
     def __init__(self) -> None:
         self._objects: list[Object] = []
+        self.names: set[str] = set()
+        """What may be modules that the shared values refer to."""
 
     def share(self, values: dict[str, Any] | None) -> None:
         """Add values that every call gets by name.
@@ -155,6 +158,7 @@ class Cargo:
             raise ValueError(f"shared={list(values)!r}: each name has to be one of a parameter")
         buffers: list[pickle.PickleBuffer] = []
         pickled = dumped(values, "what is given as shared=", buffers.append)
+        self.names |= names_in(pickled)
         self._add("Shared", pickled, buffers)
 
     def add_function(self, name: str, pickled: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FunctionError
 from .cargo import Cargo, dumped
 from .engine import ENGINES
+from .packages import names_in, names_of, versions
 from .sources import Named, packed
 from .spec import Work
 
@@ -83,15 +84,23 @@ def describe(
     cargo.share(shared)
     module, name = name_of(function)
     spec: dict[str, Any] = {"module": module, "function": name, "path": path(), "python": sys.executable}
-    sent = packed(modules, function, own=(engine or ENGINES.default()) is not None)
+    is_remote = (engine or ENGINES.default()) is not None
+    sent = packed(modules, function, own=is_remote)
     is_imported = initializer is None and is_importable(function, module, name)
     if is_imported and sent is None:
+        if is_remote:
+            spec["packages"] = versions(names_of(module) | cargo.names)
         return Work({"Function": spec}, cargo)
     if not is_imported:
         spec["version"] = VERSION
     # In one pickle both have the same globals, as they had here.
     both = {"initializer": initializer, "initargs": initargs, "function": function}
     pickled = dumped(function if initializer is None else both, f"function {name}")
+    if is_remote:
+        # One that is sent by value names the module that it is of, and needs what it names besides.
+        top = module.partition(".")[0]
+        own = names_of(module) if is_imported or top == "maniple" else set()
+        spec["packages"] = versions(own | (names_in(pickled) - {top}) | cargo.names)
     if sent is not None:  # to be found before anything is unpickled that comes from them
         pickled = pickle.dumps({"modules": sent, "pickled": pickled}, protocol=5)
     if len(pickled) <= LARGE:

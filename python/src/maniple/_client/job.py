@@ -330,6 +330,8 @@ class Job:
                 self._begun = True
             elif name == "Note":
                 print(f"maniple: {fields}", file=sys.stderr)
+            elif name == "Remark":
+                print(f"maniple: {fields['text']}", file=sys.stderr)
             elif name == "Finished":
                 self._summary, self._told = fields, fields["progress"]
             self._change.notify_all()

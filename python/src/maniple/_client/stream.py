@@ -284,6 +284,8 @@ class Stream:
     def _hear(self, leg: Leg, name: str, fields: Any, payload: bytes | bytearray) -> None:
         if name == "Note" and leg is self._leg:
             print(f"maniple: {fields}", file=sys.stderr)
+        if name == "Remark":
+            print(f"maniple: {fields['text']}", file=sys.stderr)
         with self._change:
             if name == "Finished":
                 self._legs.discard(leg)

@@ -86,3 +86,18 @@ fn an_object_that_cannot_be_had_ends_its_jobs_here() {
     ]);
     script.on(grew(7, SIZE)).expect(&[]);
 }
+
+#[test]
+fn other_versions_of_packages_are_told_once_a_job() {
+    let difference = || shared::wire::child::Difference {
+        package: "numpy".into(),
+        caller: "2.1".into(),
+        child: "1.26".into(),
+    };
+    let mut script = script(2);
+    script.job(function_job(1)).grant(1, 1, 0, 1).grant(2, 1, 1, 2).out.clear();
+    script.process(0, ProcessEvent::Differs(vec![difference()]));
+    assert!(matches!(&script.out[..], [Effect::Send(_)]), "{:?}", script.out);
+    script.out.clear();
+    script.process(1, ProcessEvent::Differs(vec![difference()])).expect(&[]);
+}
