@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from cluster import LocalCluster, Relay
+from cluster import LocalCluster, Program, Relay
 from harness import until
-from test_objects import memory
+from test_objects import descendants, memory
 
 import maniple
 from maniple._client import packages
@@ -232,6 +233,45 @@ def test_a_worker_may_die_or_lose_its_way_while_it_fetches(
     assert 64 * MB < cut.back < 75 * MB
 
 
+def holders(worker: Program) -> list[int]:
+    """The processes of a worker that hold an object."""
+
+    def holds(pid: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):  # it may end just now
+            fds = list(Path(f"/proc/{pid}/fd").iterdir())
+            return any("maniple-object" in os.readlink(fd) for fd in fds if fd.is_symlink())
+        return False
+
+    return [pid for pid in descendants(worker.process.pid) if holds(pid)]
+
+
+def test_a_worker_that_is_away_when_the_job_ends_gives_the_memory_back(tmp_path: Path, fifo: str) -> None:
+    started = LocalCluster(tmp_path, slots=1)
+    relay = Relay(started.address)
+    started.start_worker(1, address=relay.address)
+
+    def wait(_: int, table: Any) -> int:
+        open(fifo).close()
+        return len(table)
+
+    try:
+        with maniple.connect(started.access), maniple.Executor(shared={"table": np.ones(1000)}) as executor:
+            calls = [executor.submit(wait, x) for x in range(2)]
+            until(lambda: all(map(holders, started.workers)))
+            with open(fifo, "w"):
+                assert [call.result(PATIENCE) for call in calls] == [1000, 1000]
+            relay.cut()
+            started.coordinator.wait_for("lost the connection to a worker")
+            executor.shutdown()
+            until(lambda: not holders(started.workers[0]))
+            assert holders(started.workers[1])
+            relay.mend()
+            until(lambda: not holders(started.workers[1]))
+    finally:
+        relay.cut()
+        started.stop()
+
+
 def test_what_arrives_damaged_is_one_clear_error(
     cluster: LocalCluster, frame: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +301,7 @@ def test_a_client_that_promises_too_much_or_sends_nonsense_is_told(
 
 
 def test_a_full_disk_of_the_coordinator_is_one_clear_error(tmp_path: Path, frame: Any, small_disk: Path) -> None:
-    started = LocalCluster(tmp_path, slots=1, options=["--state-dir", str(small_disk)])
+    started = LocalCluster(tmp_path, slots=1, options=("--state-dir", str(small_disk)))
     text = f"failed to keep in {small_disk}/objects what the tasks share: No space left on device .*; make room there"
     try:
         with maniple.connect(started.access):

@@ -96,7 +96,7 @@ mod tests {
 
     use shared::{
         id::JobId,
-        job::{CommandSpec, Limits, Work},
+        job::{CommandSpec, Work},
         object::Purpose,
     };
 
@@ -107,19 +107,8 @@ mod tests {
     fn expecting(crc: u32) -> (Stock, Arc<JobSpec>) {
         let object =
             ObjectSpec { id: OBJECT, size: 11, purpose: Purpose::Shared, place: None, crc: Some(crc) };
-        let spec = JobSpec {
-            id: JobId(1),
-            work: Work::Command(CommandSpec::default()),
-            limits: Limits::default(),
-            checkpoint: None,
-            batch_size: None,
-            wants_results: false,
-            wants_known: false,
-            wants_failures: false,
-            repeats: false,
-            detached: false,
-            objects: vec![object],
-        };
+        let work = Work::Command(CommandSpec::default());
+        let spec = JobSpec { objects: vec![object], ..JobSpec::new(JobId(1), work) };
         let mut stock = Stock::default();
         stock.expect(&spec.objects);
         (stock, Arc::new(spec))

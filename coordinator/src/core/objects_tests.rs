@@ -180,3 +180,126 @@ fn many_workers_take_turns_and_little_is_on_its_way() {
     assert_eq!(on(&mut objects, Event::JobEnded(JOB)), [Effect::Drop(OBJECT)]);
     assert!(objects.under_way.is_empty() && objects.wishes.is_empty());
 }
+
+/// Two jobs of three objects, clients and workers that come and go, a disk that answers when it likes.
+#[derive(Default)]
+struct World {
+    objects: Objects,
+    /// Pieces that clients were asked for, and how often each client has come.
+    asked: Vec<(JobId, u32, ObjectId, u64)>,
+    comings: BTreeMap<JobId, u32>,
+    disk: VecDeque<Event>,
+    sent: Vec<(WorkerId, ObjectId, u64, u64)>,
+    has: BTreeMap<(u64, ObjectId), u64>,
+    ready: BTreeSet<JobId>,
+}
+
+const SIZE: u64 = 2 * STEP + 5;
+const ALL: [ObjectId; 3] = [ObjectId(1), ObjectId(2), ObjectId(3)];
+
+impl World {
+    fn new() -> World {
+        let mut world = World::default();
+        world.on(needed(JOB, &[spec(ALL[0], SIZE), spec(ALL[1], SIZE)]));
+        world.on(needed(NEXT, &[spec(ALL[1], SIZE), spec(ALL[2], SIZE)]));
+        world
+    }
+
+    fn on(&mut self, event: Event) {
+        for effect in on(&mut self.objects, event) {
+            match effect {
+                Effect::Ask { job, object, at, .. } => {
+                    let busy = self.asked.iter().any(|(other, coming, ..)| {
+                        (*other, *coming) == (job, self.comings.get(&job).copied().unwrap_or(0))
+                    });
+                    assert!(!busy, "{job} is asked for two pieces");
+                    self.asked.push((job, self.comings[&job], object, at));
+                }
+                Effect::Write { object, at } => {
+                    let upto = SIZE.min(at + STEP);
+                    self.disk.push_back(Event::Written { object, upto });
+                }
+                Effect::Seal { object, .. } => self.disk.push_back(Event::Sealed(object)),
+                Effect::Ready(job) => assert!(self.ready.insert(job), "{job} is ready twice"),
+                Effect::Send { worker, object, at, len } => {
+                    self.sent.push((worker, object, at, u64::from(len)));
+                }
+                Effect::Stop(..) | Effect::Drop(_) => panic!("{effect:?}"),
+            }
+        }
+    }
+
+    fn come(&mut self, job: JobId) {
+        *self.comings.entry(job).or_default() += 1;
+        self.on(Event::ClientHere(job));
+    }
+
+    /// A client answers what it was asked for by its last connection; other answers never arrive.
+    fn answer(&mut self) {
+        let Some((job, coming, object, at)) = self.asked.pop() else { return };
+        if self.comings[&job] == coming && self.objects.clients.contains(&job) {
+            self.on(Event::Came { job, object, at, len: STEP.min(SIZE - at) });
+        }
+    }
+
+    fn fetch(&mut self, worker: u64) {
+        for object in ALL {
+            let at = *self.has.entry((worker, object)).or_default();
+            self.on(Event::Asked { worker: WorkerId(worker), object, at, most: PIECE });
+        }
+    }
+
+    fn arrive(&mut self) {
+        let Some((worker, object, at, len)) = self.sent.pop() else { return };
+        let has = self.has.entry((worker.0, object)).or_default();
+        if *has == at {
+            *has += len;
+        }
+        let at = *has;
+        self.on(Event::Asked { worker, object, at, most: PIECE });
+    }
+
+    fn step(&mut self, choice: u8) {
+        let (job, worker) = (JobId(1 + u64::from(choice / 8 % 2)), u64::from(choice / 16 % 3));
+        match choice % 8 {
+            0 => self.come(job),
+            1 => {
+                self.on(Event::ClientGone(job));
+                self.asked.retain(|(other, ..)| *other != job);
+            }
+            2 | 3 => self.answer(),
+            4 => {
+                if let Some(event) = self.disk.pop_front() {
+                    self.on(event);
+                }
+            }
+            5 => self.fetch(worker),
+            6 => self.arrive(),
+            _ => {
+                self.on(Event::WorkerGone(WorkerId(worker)));
+                self.sent.retain(|(other, ..)| other.0 != worker);
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_and_goes_everybody_gets_all_in_the_end(choices in proptest::collection::vec(0..=255_u8, 0..200)) {
+        let mut world = World::new();
+        for choice in choices {
+            world.step(choice);
+        }
+        [JOB, NEXT].into_iter().for_each(|job| world.come(job));
+        (0..3).for_each(|worker| world.fetch(worker));
+        while !(world.asked.is_empty() && world.disk.is_empty() && world.sent.is_empty()) {
+            world.answer();
+            world.step(4);
+            world.arrive();
+        }
+        assert_eq!(world.ready, [JOB, NEXT].into());
+        assert_eq!(world.has.len(), 9);
+        assert!(world.has.values().all(|has| *has == SIZE), "{:?}", world.has);
+        assert!(world.objects.under_way.is_empty());
+    }
+}

@@ -61,8 +61,9 @@ impl Core {
     pub(super) fn need_objects(&mut self, spec: &JobSpec, out: &mut Effects) -> Result<(), String> {
         let remote = spec.objects.iter().filter(|object| object.is_remote());
         let new: Vec<_> = remote.clone().filter(|spec| !self.objects.known.contains_key(&spec.id)).collect();
-        let size = new.iter().fold(0, |sum: u64, object| sum.saturating_add(object.size));
-        let coming: u64 = self.objects.known.values().map(|object| object.size - object.have).sum();
+        let size = new.iter().map(|object| object.size).fold(0, u64::saturating_add);
+        let left = |object: &Object| object.size.saturating_sub(object.have);
+        let coming = self.objects.known.values().map(left).fold(0, u64::saturating_add);
         let free = self.objects.free.map(|free| free.saturating_sub(coming));
         if let Some(free) = free.filter(|free| *free < size) {
             out.extend(new.iter().map(|object| Effect::DropObject(object.id)));
