@@ -42,6 +42,10 @@ class Program:
         self.lines.append(line)
         return line
 
+    def rest(self) -> str:
+        """All that it logged and nobody waited for, up to its end."""
+        return "".join(iter(lambda: self._news.get(timeout=HANG), ""))
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal and wait for the end."""
         self.process.send_signal(number)

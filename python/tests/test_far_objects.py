@@ -174,6 +174,22 @@ def test_a_coordinator_that_dies_while_it_fetches_fetches_again(
     assert gate.asked.count(0) == 2
 
 
+def test_a_storekeeper_that_panics_costs_nothing(tmp_path: Path, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANIPLE_INJECT", "panic:storekeeper@20")
+    started = LocalCluster(tmp_path, slots=0)
+    monkeypatch.delenv("MANIPLE_INJECT")
+    started.start_worker(2)
+    try:
+        with maniple.connect(started.access):
+            assert maniple.map(total, range(8), shared={"prices": frame}) == [4e6] * 8
+    finally:
+        started.stop()
+    log = started.coordinator.rest()
+    assert "did not stop in order" not in log
+    if "injected at storekeeper" not in log:
+        pytest.skip("this program was built without injected faults")
+
+
 def test_a_coordinator_that_is_started_again_has_what_was_fetched(
     tmp_path: Path, several: LocalCluster, frame: Any, fifo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

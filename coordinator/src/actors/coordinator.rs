@@ -290,6 +290,7 @@ impl Actor for Coordinator {
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
         // From now on it is we who hang up.
         self.peers.clear();
+        self.storekeeper = None;
         self.stop_children(ctx)
     }
 }
@@ -313,8 +314,11 @@ impl Parent for Coordinator {
                 supervision::fail(ctx, format!("the checkpointer of job {job} ended: {exit}"));
             }
             Child::Checkpointer(_) => {}
-            // What it had is asked for again by the next coordinator.
-            Child::Storekeeper => supervision::fail(ctx, format!("the storekeeper ended: {exit}")),
+            Child::Storekeeper if self.storekeeper.is_some() => {
+                // What it had not sealed is asked for again by the next coordinator.
+                supervision::fail(ctx, format!("the storekeeper ended: {exit}"));
+            }
+            Child::Storekeeper => {}
         }
     }
 }
