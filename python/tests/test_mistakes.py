@@ -192,6 +192,15 @@ def test_reproduces_a_failure_whose_task_has_no_text() -> None:
     assert str(other).endswith("xxx ...: node lost") and len(str(other)) < 400
 
 
+def test_a_process_that_the_kernel_ended_for_want_of_memory_is_named() -> None:
+    story = {
+        "cause": {"KilledForMemory": 1_200_000_000},
+        **dict.fromkeys(("message", "traceback", "stdout", "stderr", "host"), ""),
+    }
+    failure = Failure(7, {**story, "pid": 1, "attempt": 4})
+    assert str(failure) == "7: out of memory: the kernel killed its process (peak 1200 MB)"
+
+
 def test_reproduces_a_job_that_cannot_be_said_and_was_waited_for() -> None:
     spec = JobSpec(Cargo(), work={"Function": {"module": "\udc80"}}, checkpoint=None)
     job, waits = Job(Plan(spec, None, None), []), list[float]()

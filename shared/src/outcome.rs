@@ -26,6 +26,9 @@ pub enum Cause {
     Timeout(u64),
     /// Its process grew beyond the limit: (limit, peak) in bytes.
     OutOfMemory(u64, u64),
+    /// The machine, or a group that its process is in, had no memory left, and the kernel ended its process; the most that this had,
+    /// in bytes.
+    KilledForMemory(u64),
     /// The machine that ran it was lost.
     NodeLost,
     /// The command could not be executed.
@@ -48,7 +51,10 @@ impl Cause {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            Cause::Signal(_) | Cause::NodeLost | Cause::ExitCode { died: true, .. } => FailureClass::Death,
+            Cause::Signal(_)
+            | Cause::KilledForMemory(_)
+            | Cause::NodeLost
+            | Cause::ExitCode { died: true, .. } => FailureClass::Death,
             Cause::Exception(_)
             | Cause::ExitCode { died: false, .. }
             | Cause::Timeout(_)
@@ -69,6 +75,9 @@ impl fmt::Display for Cause {
             Cause::Timeout(limit) => write!(f, "timeout after {} s", *limit as f64 / 1e3),
             Cause::OutOfMemory(limit, peak) => {
                 write!(f, "out of memory (limit {}, peak {})", Bytes(*limit), Bytes(*peak))
+            }
+            Cause::KilledForMemory(peak) => {
+                write!(f, "out of memory: the kernel killed its process (peak {})", Bytes(*peak))
             }
             Cause::NodeLost => f.write_str("node lost"),
             Cause::NotExecuted => f.write_str("not executed"),

@@ -316,6 +316,14 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToClient.Progress.job", head(&ToClient::Progress(Progress { job: Some(job), ..progress }))),
         ("ToClient.Results", head(&ToClient::Results { job, values: tasks })),
         ("ToClient.Failed", head(&ToClient::Failed { job, task: died.0, failure: Box::new(died.1) })),
+        (
+            "ToClient.Failed.memory",
+            head(&ToClient::Failed {
+                job,
+                task: TaskIndex(3),
+                failure: Box::new(failure(Cause::KilledForMemory(9))),
+            }),
+        ),
         ("ToClient.Finished", head(&ToClient::Finished(Box::new(summary)))),
         ("ToClient.Heartbeat", head(&ToClient::Heartbeat)),
         ("ToChild.Load", loading(load.clone())),

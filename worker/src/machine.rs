@@ -78,6 +78,23 @@ impl Machine {
     }
 }
 
+/// How many processes the kernel has ended for want of memory since the machine was started: those of our own group where
+/// it counts them, else all. `None`: it does not say.
+#[must_use]
+pub fn oom_kills() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let own = own.and_then(|path| fs::read_to_string(format!("/sys/fs/cgroup{path}/memory.events")).ok());
+    let of_group = own.and_then(|text| counter(&text, "oom_kill"));
+    of_group.or_else(|| counter(&fs::read_to_string("/proc/vmstat").ok()?, "oom_kill"))
+}
+
+/// The figure of a name, in lines of a name and a figure.
+fn counter(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find_map(|(other, figure)| (other == name).then(|| figure.trim().parse().ok()).flatten())
+}
+
 /// Bytes in use on a file system, and those that users can have there at most.
 fn disk(path: &Path) -> Option<(u64, u64)> {
     let all = statvfs(path).ok()?;
@@ -112,6 +129,13 @@ mod tests {
              eth0: 4000      30    0    0    0     0          0         0     5000      40    0\n";
         let sum = Traffic { bytes_sent: 5100, bytes_received: 4100, packets_sent: 42, packets_received: 32 };
         assert_eq!(traffic(text), sum);
+    }
+
+    #[test]
+    fn the_kernel_counts_whom_it_ends_for_want_of_memory() {
+        let text = "low 0\noom 2\noom_kill 3\noom_group_kill 0\n";
+        assert_eq!((counter(text, "oom_kill"), counter(text, "oom_kill_x")), (Some(3), None));
+        assert!(oom_kills().is_some());
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Failures {
 fn reason(cause: &Cause) -> String {
     match cause {
         Cause::OutOfMemory(..) => "out of memory".into(),
+        Cause::KilledForMemory(_) => "out of memory: the kernel killed its process".into(),
         Cause::Exception(_)
         | Cause::ExitCode { .. }
         | Cause::Signal(_)

@@ -117,6 +117,8 @@ def cause_of(cause: Any) -> str:
         return f"signal {told} ({signal.Signals(told).name if known else 'no name'})"
     if name == "Timeout":
         return f"timeout after {told / 1e3:g} s"
+    if name == "KilledForMemory":
+        return f"out of memory: the kernel killed its process (peak {told / 1e6:.0f} MB)"
     return f"out of memory (limit {told[0] / 1e6:.0f} MB, peak {told[1] / 1e6:.0f} MB)"
 
 

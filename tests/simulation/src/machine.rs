@@ -10,7 +10,7 @@ use shared::{
 use worker::core::{
     Core, Effect, Event, Life, ProcessEvent, Settings,
     command::Captured,
-    event::{Ending, How, Reading},
+    event::{Ending, How, Reading, Toll},
 };
 
 use crate::{
@@ -270,7 +270,8 @@ impl World {
         if let Some(child) = self.machines[at].children.remove(&process) {
             let (running, _) = child.beacon(self.now);
             let how = if signal == 0 { How::Exited(0) } else { How::Signalled(signal) };
-            let ending = Ending { how, running, stdout: Captured::default(), stderr: Captured::default() };
+            let (stdout, stderr, toll) = (Captured::default(), Captured::default(), Toll::default());
+            let ending = Ending { how, running, stdout, stderr, toll };
             self.tell_node(at, Event::Process(child.life, ProcessEvent::Ended(ending)));
         }
     }

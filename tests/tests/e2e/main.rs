@@ -14,6 +14,7 @@ mod import;
 mod interrupts;
 mod kills;
 mod main_job;
+mod memory;
 mod object_store;
 mod panics;
 mod poison;

@@ -94,6 +94,7 @@ impl Node {
             // The coordinator tells the client, who tells the user.
             Notice::MemoryFreed { .. } | Notice::JobUnloadable { .. } => tracing::info!("{notice}"),
             Notice::MemoryScarce { .. }
+            | Notice::TaskSqueezed { .. }
             | Notice::TaskKilled { .. }
             | Notice::ProcessLost { .. }
             | Notice::MoreLost { .. }

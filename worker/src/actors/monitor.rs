@@ -12,7 +12,7 @@ use crate::{
         node::Node,
         said::{Observed, Watch},
     },
-    machine::{Load, Machine},
+    machine::{Load, Machine, oom_kills},
     registry::Registry,
 };
 
@@ -55,9 +55,17 @@ impl Monitor {
     fn look_at_machine(&mut self, _: &mut Context<Monitor>) {
         let Some(machine) = &mut self.machine else { return };
         let Load { cpu_percent, used, total } = machine.load();
-        let pool = self.registry.look(true).iter().filter_map(|reading| reading.memory).sum();
+        let readings = self.registry.look(true);
+        let pool = readings.into_iter().filter_map(|reading| Some((reading.life, reading.memory?))).collect();
         let detail = Box::new(machine.detail(self.registry.pids()));
-        self.node.do_send(Observed::Machine { cpu_percent, used, total, pool, detail });
+        self.node.do_send(Observed::Machine {
+            cpu_percent,
+            used,
+            total,
+            pool,
+            oom_kills: oom_kills(),
+            detail,
+        });
     }
 }
 

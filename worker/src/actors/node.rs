@@ -27,7 +27,7 @@ use crate::{
         said::{Alarm, Happened, Kept, Linked, Observed, Order, Outbox, PoolReady, Shutdown, Watch},
     },
     config::{Config, LEASE},
-    core::{Core, Event, Settings, keys::Keys},
+    core::{Core, Event, Settings, event::Memory, keys::Keys},
     launch::end_strays,
     process::event::KeeperEvent,
     registry::Registry,
@@ -331,10 +331,11 @@ impl Handler<Observed> for Node {
         inject::point("node");
         match observed {
             Observed::Processes { at, readings } => self.on(Event::Sampled { at, readings }, ctx),
-            Observed::Machine { cpu_percent, used, total, pool, detail } => {
-                self.on(Event::MemoryRead { used, total }, ctx);
+            Observed::Machine { cpu_percent, used, total, pool, oom_kills, detail } => {
+                let pool_memory = pool.iter().map(|(_, memory)| memory).sum();
+                self.on(Event::MemoryRead(Memory { used, total, pool, oom_kills }), ctx);
                 let busy = self.core.busy();
-                let (memory_used, memory_total, pool_memory) = (used, total, pool);
+                let (memory_used, memory_total) = (used, total);
                 let detail = Some(detail);
                 let status = Status { busy, cpu_percent, memory_used, memory_total, pool_memory, detail };
                 self.say(FromWorker::Status(status), Bytes::new());

@@ -32,9 +32,10 @@ use crate::{
     core::{
         Life, ProcessEvent,
         command::{Captured, Template},
-        event::{Ending, How},
+        event::{Ending, How, Toll},
     },
     launch::{LaunchError, Launched, Launcher},
+    machine::oom_kills,
     process::event::{ExitStatus, KeeperEvent, SpawnStage, Ticket},
     registry::Registry,
 };
@@ -137,16 +138,17 @@ impl Pool {
     }
 
     fn report_end(&self, life: Life, how: How) {
-        let (stdout, stderr) = (Captured::default(), Captured::default());
-        self.node.do_send(Happened(life, ProcessEvent::Ended(Ending { how, running: 0, stdout, stderr })));
+        let (stdout, stderr, toll) = (Captured::default(), Captured::default(), Toll::default());
+        let ending = Ending { how, running: 0, stdout, stderr, toll };
+        self.node.do_send(Happened(life, ProcessEvent::Ended(ending)));
     }
 
     /// The keeper has reaped a process, or could not start it.
-    fn gone(&mut self, ticket: Ticket, how: How) {
+    fn gone(&mut self, ticket: Ticket, how: How, toll: Toll) {
         let Some(life) = self.tickets.remove(&ticket) else { return };
         self.registry.remove(life);
         match self.processes.get(&life) {
-            Some(process) => process.do_send(ProcessOrder::Gone(how)),
+            Some(process) => process.do_send(ProcessOrder::Gone(how, toll)),
             None => self.report_end(life, How::Lost),
         }
     }
@@ -249,14 +251,16 @@ impl Handler<Kept> for Pool {
                 } else {
                     How::NotStarted(why)
                 };
-                self.gone(ticket, how);
+                self.gone(ticket, how, Toll::default());
             }
             KeeperEvent::Exited { ticket, exit, .. } => {
                 let how = match exit.status {
                     ExitStatus::Code(code) => How::Exited(code),
                     ExitStatus::Signal { number, .. } => How::Signalled(number),
                 };
-                self.gone(ticket, how);
+                let is_kill = how == How::Signalled(libc::SIGKILL);
+                let toll = Toll { peak: exit.max_rss, oom_kills: is_kill.then(oom_kills).flatten() };
+                self.gone(ticket, how, toll);
             }
             KeeperEvent::AllEnded { left } => {
                 if left > 0 {

@@ -23,7 +23,7 @@ use crate::{
     core::{
         Life, ProcessEvent,
         command::Captured,
-        event::{Ending, How},
+        event::{Ending, How, Toll},
     },
     launch::Launched,
     process::{
@@ -66,7 +66,7 @@ pub struct Process {
     /// Dropped, the child ends.
     words: Option<mpsc::UnboundedSender<(ToChild, Bytes)>>,
     beacon: Option<Arc<Beacon>>,
-    gone: Option<How>,
+    gone: Option<(How, Toll)>,
     hushed: bool,
     settling: bool,
     asks: mpsc::Sender<Ask>,
@@ -177,9 +177,10 @@ impl Process {
     }
 
     fn report_end(&mut self, stdout: Captured, stderr: Captured, ctx: &mut Context<Process>) {
-        let how = self.gone.take().expect("it has settled after its end");
+        let (how, toll) = self.gone.take().expect("it has settled after its end");
         let running = self.beacon.as_ref().and_then(|beacon| beacon.running()).unwrap_or(0);
-        self.node.do_send(Happened(self.life, ProcessEvent::Ended(Ending { how, running, stdout, stderr })));
+        self.node
+            .do_send(Happened(self.life, ProcessEvent::Ended(Ending { how, running, stdout, stderr, toll })));
         ctx.stop();
     }
 }
@@ -218,11 +219,11 @@ impl Handler<ProcessOrder> for Process {
             ProcessOrder::Withdraw => self.withdraw(),
             ProcessOrder::Signal(number) => self.signal(number),
             ProcessOrder::Kill => self.kill(),
-            ProcessOrder::Gone(how) => {
+            ProcessOrder::Gone(how, toll) => {
                 if let Some(attended) = &self.attended {
                     attended.sweep();
                 }
-                self.gone = Some(how);
+                self.gone = Some((how, toll));
                 let give_up = |process: &mut Process, ctx: &mut Context<Process>| {
                     process.hushed = true;
                     process.settle(ctx);

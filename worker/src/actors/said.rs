@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::{
     core::{
         Life, ProcessEvent,
-        event::{How, Reading},
+        event::{How, Reading, Toll},
     },
     process::event::KeeperEvent,
 };
@@ -103,7 +103,9 @@ pub enum Observed {
         /// All memory, in bytes.
         total: u64,
         /// Resident memory of the processes, in bytes.
-        pool: u64,
+        pool: Vec<(Life, u64)>,
+        /// How many processes the kernel has ended for want of memory, if it says so.
+        oom_kills: Option<u64>,
         /// The rest.
         detail: Box<Detail>,
     },
@@ -162,5 +164,5 @@ pub enum ProcessOrder {
     /// Be ended, with all that it started.
     Kill,
     /// The keeper says that it is gone.
-    Gone(How),
+    Gone(How, Toll),
 }

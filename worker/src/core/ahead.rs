@@ -28,7 +28,7 @@ impl Core {
     pub(super) fn order_ahead(&mut self, now: Instant, out: &mut Effects) {
         let Some(job) = self.leases.queue.front().map(|piece| piece.job) else { return };
         let is_alone = self.leases.queue.iter().all(|piece| piece.job == job);
-        if self.scarce || !is_alone || !self.runs_short(job) {
+        if self.is_tight() || !is_alone || !self.runs_short(job) {
             return;
         }
         let waiting = self.leases.queue.iter().map(|piece| count(&piece.tasks) as usize).sum::<usize>();
@@ -48,7 +48,7 @@ impl Core {
 
     /// Takes back what waits where it should not wait any longer.
     pub(super) fn withdraw_late(&mut self, now: Instant, out: &mut Effects) {
-        let all = self.scarce || self.closing.is_some();
+        let all = self.is_tight() || self.closing.is_some();
         for place in &mut self.places {
             if all || matches!(&place.state, State::Commands(commands) if is_long(&commands[0], now)) {
                 place.withdraw(|_| true, out);

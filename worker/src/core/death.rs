@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use shared::{
     id::{BatchId, JobId, TaskIndex, TaskRange, count},
-    outcome::{Cause, Failure},
+    outcome::{Bytes, Cause, Failure},
     wire::worker::FromWorker,
 };
 
@@ -110,6 +110,7 @@ impl Core {
         now: Instant,
         out: &mut Effects,
     ) {
+        let ending = self.named(index, life, ending, now);
         let place = &mut self.places[index];
         if let Some(command) = place.take_command(life) {
             return self.command_ended(command, &ending, now, out);
@@ -122,11 +123,31 @@ impl Core {
         }
     }
 
+    /// The same, if it was killed by nobody here and memory had run out: then the kernel has ended it.
+    fn named(&mut self, index: usize, life: Life, ending: Ending, now: Instant) -> Ending {
+        let place = &mut self.places[index];
+        let is_doomed = match &place.state {
+            State::Child(child) => child.doom.is_some(),
+            State::Stopping { killed, .. } => *killed,
+            State::Commands(_) => place.command(life).is_some_and(|command| command.doom.is_some()),
+            State::Starting(_) | State::Empty => false,
+        };
+        match (&ending.how, ending.toll.oom_kills) {
+            (How::Signalled(SIGKILL), Some(count)) if !is_doomed && self.oom_kills.explain(count, now) => {
+                Ending { how: How::Starved(ending.toll.peak), ..ending }
+            }
+            _ => ending,
+        }
+    }
+
     fn died_early(&mut self, index: usize, job: JobId, ending: &Ending, now: Instant, out: &mut Effects) {
         self.back_off(index, now);
         let works_elsewhere =
             self.places.iter().any(|place| matches!(&place.state, State::Child(child) if child.job == job));
-        let most = if ending.how == How::Signalled(SIGKILL) { EARLY_KILLS } else { EARLY_DEATHS };
+        let most = match ending.how {
+            How::Signalled(SIGKILL) | How::Starved(_) => EARLY_KILLS,
+            _ => EARLY_DEATHS,
+        };
         let is_hopeless = self.places[index].early_deaths >= most || ending.how.is_no_program();
         if is_hopeless && !works_elsewhere {
             let stderr = ending.stderr.end(OUTPUT.1);
@@ -159,8 +180,8 @@ impl Core {
         let slot = self.places[index].life.slot;
         let is_ours = child.doom.is_some();
         let (blamed, is_fault) = match child.doom {
-            Some((ordinal, Doom::Guilty(cause))) => (Some((ordinal, cause)), false),
-            Some((_, Doom::Withdrawn)) => (None, false),
+            Some((ordinal, Doom::Guilty(cause))) => (Some((ordinal, ending.measured(cause))), false),
+            Some((_, Doom::Withdrawn | Doom::Squeezed)) => (None, false),
             Some((_, Doom::BrokeProtocol)) => (None, true),
             None if ending.how == How::Lost => (None, false),
             None if ending.running == 0 => (None, true),
@@ -264,8 +285,10 @@ impl Core {
             (Some(Doom::Withdrawn | Doom::BrokeProtocol), _) => {
                 return self.hand_back(batch, vec![TaskRange::one(task)], out);
             }
-            (Some(Doom::Guilty(cause)), _) => Some(cause),
-            (None, How::Lost | How::Withdrawn) => return self.again(batch, job, task, out),
+            (Some(Doom::Squeezed), _) | (None, How::Lost | How::Withdrawn) => {
+                return self.again(batch, job, task, out);
+            }
+            (Some(Doom::Guilty(cause)), _) => Some(ending.measured(cause)),
             (None, How::NoProgram(why)) if self.never_ran(job) => {
                 self.give_up_job(job, why.clone(), String::new(), now, out);
                 return self.hand_back(batch, vec![TaskRange::one(task)], out);
@@ -279,7 +302,9 @@ impl Core {
                 let story = self.story(batch, task, pid, cause, ending);
                 Err(match &ending.how {
                     How::NotStarted(why) | How::NoProgram(why) => Failure { message: why.clone(), ..story },
-                    How::Exited(_) | How::Signalled(_) | How::Withdrawn | How::Lost => story,
+                    How::Exited(_) | How::Signalled(_) | How::Starved(_) | How::Withdrawn | How::Lost => {
+                        story
+                    }
                 })
             }
         };
@@ -327,6 +352,16 @@ impl Core {
     }
 }
 
+impl Ending {
+    /// The cause with the peak that the system has counted, which no reading may have seen.
+    fn measured(&self, cause: Cause) -> Cause {
+        match cause {
+            Cause::OutOfMemory(limit, peak) => Cause::OutOfMemory(limit, peak.max(self.toll.peak)),
+            other => other,
+        }
+    }
+}
+
 impl How {
     fn is_no_program(&self) -> bool {
         matches!(self, How::NoProgram(_))
@@ -336,6 +371,7 @@ impl How {
         match self {
             How::Exited(code) => Cause::ExitCode { code: *code, died },
             How::Signalled(number) => Cause::Signal(*number),
+            How::Starved(peak) => Cause::KilledForMemory(*peak),
             How::NotStarted(_) | How::NoProgram(_) | How::Withdrawn | How::Lost => Cause::NotExecuted,
         }
     }
@@ -347,6 +383,9 @@ impl std::fmt::Display for How {
             How::Exited(code) => write!(f, "it ended with exit code {code}"),
             How::Signalled(number) => {
                 write!(f, "it was ended by signal {number} ({})", shared::outcome::signal_name(*number))
+            }
+            How::Starved(peak) => {
+                write!(f, "memory ran out and the kernel ended it (peak {})", Bytes(*peak))
             }
             How::NotStarted(why) | How::NoProgram(why) => write!(f, "it was not started ({why})"),
             How::Withdrawn => f.write_str("it was taken back before it began"),

@@ -96,13 +96,8 @@ pub enum Event {
         /// By process.
         readings: Vec<Reading>,
     },
-    /// How full the machine is, in bytes.
-    MemoryRead {
-        /// In use.
-        used: u64,
-        /// All there is.
-        total: u64,
-    },
+    /// How full the machine is.
+    MemoryRead(Memory),
     /// The time of [`Core::wake_at`](super::Core::wake_at) has come.
     Woken,
     /// The node stood still for so long: stopped, or out of turn.
@@ -160,6 +155,19 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// How full the machine is, in bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// In use.
+    pub used: u64,
+    /// All there is.
+    pub total: u64,
+    /// What the processes have of it.
+    pub pool: Vec<(Life, u64)>,
+    /// How many processes the kernel has ended for want of it since the machine was started, if it says so.
+    pub oom_kills: Option<u64>,
+}
+
 /// How a process ended.
 #[derive(Debug, Clone)]
 pub struct Ending {
@@ -171,6 +179,17 @@ pub struct Ending {
     pub stdout: Captured,
     /// What it wrote.
     pub stderr: Captured,
+    /// What it took.
+    pub toll: Toll,
+}
+
+/// What is known of an ended process's memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Toll {
+    /// The most that it had, in bytes; 0 if there was no process.
+    pub peak: u64,
+    /// How many processes the kernel had ended for want of memory by then; only if it was killed.
+    pub oom_kills: Option<u64>,
 }
 
 /// The manner of an end.
@@ -180,6 +199,8 @@ pub enum How {
     Exited(i32),
     /// A signal ended it.
     Signalled(i32),
+    /// The kernel ended it for want of memory; the most that it had, in bytes.
+    Starved(u64),
     /// There never was a process; one line says why.
     NotStarted(String),
     /// Nor will there be one of this program in this folder; one line says why.

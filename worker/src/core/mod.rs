@@ -6,7 +6,8 @@
 //! - [`event`], [`notice`]: the vocabulary - [`lease`]: batches, queue, reports - [`slot`]: what lives in a slot
 //! - `schedule`: who starts, who gets what - `ahead`: commands behind others - `recall`: taking back what has not begun
 //! - `outcome`: runs that went well - `death`: processes that ended - `tally`: how much is told of them
-//! - `watch`: timeouts, memory, stuck tasks - `objects`: what children map - `job`: jobs that come and go - `closing`: the end
+//! - `watch`: timeouts, memory, stuck tasks - `pressure`, `oom`: a machine without memory - `objects`: what children map
+//! - `job`: jobs that come and go - `closing`: the end
 //! - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
@@ -19,7 +20,7 @@ use std::{
 };
 
 use shared::{
-    id::{JobId, Slot, TaskRange, WorkerId},
+    id::{JobId, Slot, TaskIndex, TaskRange, WorkerId},
     job::JobSpec,
     wire::worker::{FromWorker, Held, Joined},
 };
@@ -35,7 +36,9 @@ pub mod keys;
 pub mod lease;
 pub mod notice;
 mod objects;
+mod oom;
 mod outcome;
+mod pressure;
 pub mod ranges;
 mod recall;
 mod schedule;
@@ -54,6 +57,7 @@ use asks::Asks;
 use closing::Closing;
 use lease::Leases;
 use objects::Objects;
+use oom::OomKills;
 use outcome::Gathered;
 use slot::{Place, State};
 use tally::Tally;
@@ -86,6 +90,9 @@ pub struct Core {
     pool_up: bool,
     /// The machine's memory is nearly used up.
     scarce: bool,
+    oom_kills: OomKills,
+    /// The task that was stopped for want of memory, and has not ended since: until then one runs at a time.
+    squeezed: Option<(shared::id::BatchId, TaskIndex)>,
     gathered: BTreeMap<shared::id::BatchId, Gathered>,
     closing: Option<Closing>,
     tally: Tally,
@@ -124,6 +131,8 @@ impl Core {
             places,
             pool_up: false,
             scarce: false,
+            oom_kills: OomKills::default(),
+            squeezed: None,
             gathered: BTreeMap::new(),
             closing: None,
             tally: Tally::default(),
@@ -168,7 +177,7 @@ impl Core {
                 }
             }
             Event::Sampled { at, readings } => self.sampled(&readings, at, now, out),
-            Event::MemoryRead { used, total } => self.memory_read(used, total, out),
+            Event::MemoryRead(memory) => self.memory_read(&memory, now, out),
             Event::Woken => {}
             Event::Paused(lasted) => self.paused(lasted),
         }

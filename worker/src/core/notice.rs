@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use shared::{
     id::{BatchId, JobId, Slot, TaskIndex},
-    outcome::Cause,
+    outcome::{Bytes, Cause},
 };
 
 /// Something worth a line in the log.
@@ -18,6 +18,17 @@ pub enum Notice {
     /// It is not any more.
     MemoryFreed {
         /// In use.
+        percent: u8,
+    },
+    /// A task was stopped, since the machine needs its memory.
+    TaskSqueezed {
+        /// Where.
+        slot: Slot,
+        /// Which.
+        task: TaskIndex,
+        /// What its process had, in bytes.
+        memory: u64,
+        /// In use on the machine.
         percent: u8,
     },
     /// A task runs for very long.
@@ -84,6 +95,13 @@ impl fmt::Display for Notice {
             }
             Notice::MemoryFreed { percent } => {
                 write!(f, "{percent} % of the machine's memory is in use: going on")
+            }
+            Notice::TaskSqueezed { slot, task, memory, percent } => {
+                let memory = Bytes(*memory);
+                write!(
+                    f,
+                    "{percent} % of the machine's memory is in use: task {task} in slot {slot} ({memory}) is stopped, to be run again alone"
+                )
             }
             Notice::TaskStuck { slot, task, running, .. } => {
                 let seconds = running.as_secs();

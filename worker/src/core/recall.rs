@@ -125,7 +125,7 @@ impl Core {
         let waiting = self.waiting_jobs();
         let can_spare = |index: &usize| self.can_spare(*index, &waiting);
         let victims: Vec<usize> = (0..self.places.len()).filter(can_spare).collect();
-        if victims.is_empty() || self.scarce {
+        if victims.is_empty() || self.is_tight() {
             self.look_at = None;
             return;
         }

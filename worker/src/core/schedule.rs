@@ -15,6 +15,7 @@ use super::{
 
 impl Core {
     pub(super) fn schedule(&mut self, now: Instant, out: &mut Effects) {
+        self.relax();
         if self.pool_up {
             self.feed(out);
             self.fill(now, out);
@@ -55,7 +56,7 @@ impl Core {
             State::Starting(_) | State::Commands(_) => true,
             State::Empty | State::Stopping { .. } => false,
         };
-        !self.scarce || !self.places.iter().any(|place| runs(&place.state))
+        !self.is_tight() || !self.places.iter().any(|place| runs(&place.state))
     }
 
     /// Puts something into the empty slots.

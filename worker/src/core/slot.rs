@@ -106,6 +106,8 @@ pub enum Doom {
     BrokeProtocol,
     /// Nobody's fault: its tasks go back.
     Withdrawn,
+    /// The machine needs its memory: its tasks wait again.
+    Squeezed,
 }
 
 /// A command.

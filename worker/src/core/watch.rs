@@ -1,4 +1,4 @@
-//! Limits that somebody has to watch: time and memory of each task, memory of the machine, patience, the lease.
+//! Limits that somebody has to watch: time and memory of each task, patience, the lease.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,6 @@ use super::{
 
 /// A task that runs for so long is worth a line.
 const STUCK: Duration = Duration::from_secs(60);
-
-/// Percent of the machine's memory in use above which nothing new is run, and below which it is again.
-const SCARCE: (u64, u64) = (90, 85);
 
 /// What is to be done with a process after a look at it.
 enum Sentence {
@@ -165,18 +162,6 @@ impl Core {
         };
         let running = at.saturating_duration_since(since);
         out.push(Effect::Say(Notice::TaskStuck { slot, job, batch, task, running }));
-    }
-
-    pub(super) fn memory_read(&mut self, used: u64, total: u64, out: &mut Effects) {
-        self.objects.free = Some(total.saturating_sub(used));
-        let percent = (u128::from(used) * 100 / u128::from(total.max(1))).min(100) as u8;
-        if !self.scarce && u64::from(percent) >= SCARCE.0 {
-            self.scarce = true;
-            out.push(Effect::Say(Notice::MemoryScarce { percent }));
-        } else if self.scarce && u64::from(percent) < SCARCE.1 {
-            self.scarce = false;
-            out.push(Effect::Say(Notice::MemoryFreed { percent }));
-        }
     }
 
     /// Kills processes that were asked to end and did not.

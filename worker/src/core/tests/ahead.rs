@@ -34,7 +34,10 @@ impl Script {
 
     fn over(&mut self, life: Life, how: How) -> &mut Script {
         let (stdout, stderr) = (Captured::default(), Captured::default());
-        self.on(Event::Process(life, ProcessEvent::Ended(Ending { how, running: 0, stdout, stderr })))
+        self.on(Event::Process(
+            life,
+            ProcessEvent::Ended(Ending { how, running: 0, stdout, stderr, toll: Toll::default() }),
+        ))
     }
 }
 
@@ -90,7 +93,7 @@ fn what_waits_is_taken_back_for_the_coordinator() {
 #[test]
 fn what_waits_is_taken_back_when_memory_is_scarce() {
     let mut script = short_commands();
-    script.on(Event::MemoryRead { used: 95, total: 100 });
+    script.on(Event::MemoryRead(Memory { used: 95, total: 100, ..Memory::default() }));
     assert_eq!(script.out.iter().filter(|effect| matches!(effect, Effect::Withdraw(_))).count(), 6);
 }
 

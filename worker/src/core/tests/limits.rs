@@ -166,9 +166,9 @@ fn scarce_memory_lets_one_task_run_at_a_time() {
         .grant(1, 1, 0, 1)
         .ready(0)
         .ready(1)
-        .on(Event::MemoryRead { used: 89, total: 100 })
-        .on(Event::MemoryRead { used: 91, total: 100 })
-        .on(Event::MemoryRead { used: 92, total: 100 })
+        .on(Event::MemoryRead(Memory { used: 89, total: 100, ..Memory::default() }))
+        .on(Event::MemoryRead(Memory { used: 91, total: 100, ..Memory::default() }))
+        .on(Event::MemoryRead(Memory { used: 92, total: 100, ..Memory::default() }))
         .grant(2, 1, 1, 2)
         .expect(&[
             "start 0 for job 1",
@@ -179,9 +179,9 @@ fn scarce_memory_lets_one_task_run_at_a_time() {
         .ran(0, 1, 1, &[])
         .expect(&["report 1 b1 [0..1] 1 bytes", "forget b1", "run 0 b2 [1..2] from 2"])
         .grant(3, 1, 2, 3)
-        .on(Event::MemoryRead { used: 86, total: 100 })
+        .on(Event::MemoryRead(Memory { used: 86, total: 100, ..Memory::default() }))
         .expect(&[])
-        .on(Event::MemoryRead { used: 84, total: 100 })
+        .on(Event::MemoryRead(Memory { used: 84, total: 100, ..Memory::default() }))
         .expect(&["say: 84 % of the machine's memory is in use: going on", "run 1 b3 [2..3] from 1"]);
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod deaths;
 mod jobs;
 mod limits;
+mod memory;
 mod objects;
 mod random;
 mod recall;
@@ -28,7 +29,7 @@ use shared::{
 use super::{
     Core, Effect, Effects, Event, Life, ProcessEvent, Settings,
     command::Captured,
-    event::{Ending, How, Ran, Reading},
+    event::{Ending, How, Memory, Ran, Reading, Toll},
 };
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -76,13 +77,15 @@ struct Script {
     start: Instant,
     now: Instant,
     out: Effects,
+    toll: Toll,
 }
 
 /// A connected node with a pool.
 fn script(slots: u16) -> Script {
     let settings = Settings { worker: WorkerId(1), host: "host".into(), slots, lease: LEASE };
     let now = Instant::now();
-    let mut script = Script { core: Core::new(settings), start: now, now, out: Vec::new() };
+    let mut script =
+        Script { core: Core::new(settings), start: now, now, out: Vec::new(), toll: Toll::default() };
     script.on(Event::PoolStarted).on(Event::Connected).expect(&["join"]);
     script
 }
@@ -163,7 +166,16 @@ impl Script {
 
     fn died(&mut self, slot: u16, how: How, running: u64) -> &mut Script {
         let stderr = captured("noise\nFatal Python error: Segmentation fault\n  File f.py");
-        self.process(slot, ProcessEvent::Ended(Ending { how, running, stdout: captured("out"), stderr }))
+        self.process(
+            slot,
+            ProcessEvent::Ended(Ending { how, running, stdout: captured("out"), stderr, toll: self.toll }),
+        )
+    }
+
+    /// What the ends that follow have taken.
+    fn taking(&mut self, peak: u64, oom_kills: Option<u64>) -> &mut Script {
+        self.toll = Toll { peak, oom_kills };
+        self
     }
 
     fn exited(&mut self, slot: u16, code: i32, stdout: &str) -> &mut Script {
@@ -172,6 +184,7 @@ impl Script {
             running: 0,
             stdout: captured(stdout),
             stderr: captured("last words"),
+            toll: self.toll,
         };
         self.process(slot, ProcessEvent::Ended(ending))
     }

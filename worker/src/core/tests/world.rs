@@ -206,7 +206,8 @@ impl World {
         let Some(process) = self.processes.remove(&life) else { return };
         let running = if let Kind::Child { running, .. } = process.kind { running } else { 0 };
         let how = if let Kind::Over(how) = process.kind { how } else { how };
-        let ending = Ending { how, running, stdout: Captured::default(), stderr: Captured::default() };
+        let (stdout, stderr, toll) = (Captured::default(), Captured::default(), Toll::default());
+        let ending = Ending { how, running, stdout, stderr, toll };
         self.tell(Event::Process(life, ProcessEvent::Ended(ending)));
     }
 
@@ -356,7 +357,10 @@ impl World {
             Op::Pass(time) => {
                 self.script.pass(ms(time));
             }
-            Op::Scarce(is) => self.tell(Event::MemoryRead { used: if is { 95 } else { 5 }, total: 100 }),
+            Op::Scarce(is) => {
+                let event = super::memory::machine(&self.script, if is { 95 } else { 5 });
+                self.tell(event);
+            }
             Op::Link(up) if up != self.connected => {
                 self.connected = up;
                 self.tell(if up { Event::Connected } else { Event::Disconnected });
