@@ -167,11 +167,21 @@ pub struct Limits {
     /// Most tasks of a process's life; then another takes its place. A command has a process of its own anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks_per_process: Option<NonZeroU32>,
+    /// Resident memory, in bytes, that a process may still have after a task; with more another takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recycle_memory: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { death_retries: 3, error_retries: 0, timeout: None, memory: None, tasks_per_process: None }
+        Limits {
+            death_retries: 3,
+            error_retries: 0,
+            timeout: None,
+            memory: None,
+            tasks_per_process: None,
+            recycle_memory: None,
+        }
     }
 }
 

@@ -90,6 +90,13 @@ fn spec_of_short_lives(work: Work) -> Box<JobSpec> {
     spec
 }
 
+/// The same with processes that end if they still have so much memory after a task.
+fn spec_of_small_ones(work: Work) -> Box<JobSpec> {
+    let mut spec = spec(work);
+    spec.limits.recycle_memory = Some(1 << 30);
+    spec
+}
+
 fn heads() -> Vec<(&'static str, String)> {
     let version = Version { major: 1, minor: 0 };
     let (job, batch) = (JobId(5), BatchId { epoch: Epoch(2), number: 3 });
@@ -224,6 +231,7 @@ fn heads() -> Vec<(&'static str, String)> {
             }))),
         ),
         ("ToWorker.Job.short_lives", head(&ToWorker::Job(spec_of_short_lives(command.clone())))),
+        ("ToWorker.Job.small_ones", head(&ToWorker::Job(spec_of_small_ones(command.clone())))),
         ("ToWorker.JobEnded", head(&ToWorker::JobEnded(job))),
         ("ToWorker.Run", head(&ToWorker::Run(run))),
         ("ToWorker.Recall", head(&ToWorker::Recall(vec![batch]))),

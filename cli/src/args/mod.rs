@@ -180,6 +180,11 @@ pub struct Job {
     #[arg(long, value_name = "N", conflicts_with = "command", help_heading = "Processes")]
     pub tasks_per_process: Option<NonZeroU32>,
 
+    /// Most memory that a process may still have after a task; with more another takes its place [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, conflicts_with = "command")]
+    #[arg(help_heading = "Processes")]
+    pub recycle_memory: Option<u64>,
+
     /// Tasks that are handed to a worker at once [default: learned from how long they take]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Processes")]
     pub batch_size: Option<u32>,

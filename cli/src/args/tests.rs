@@ -60,7 +60,7 @@ fn a_function_job_has_its_defaults() {
 fn every_option_of_a_job_is_taken_over() {
     let job = job(
         "run -j 3 a.b:C.f --tasks t.csv --text code --text day --checkpoint c --fresh --retries 7 \
-                   --retry-errors 2 --timeout 0.25 --memory 512M --batch-size 9 --tasks-per-process 4 --flush 0 --grace 0 --python py \
+                   --retry-errors 2 --timeout 0.25 --memory 512M --batch-size 9 --tasks-per-process 4 --recycle-memory 1G --flush 0 --grace 0 --python py \
                    --quiet --json",
     );
     assert_eq!(job.text, ["code", "day"]);
@@ -68,6 +68,7 @@ fn every_option_of_a_job_is_taken_over() {
     assert_eq!((limits.death_retries, limits.error_retries, limits.memory), (7, 2, Some(512 << 20)));
     assert_eq!(limits.timeout, Some(Duration::from_millis(250)));
     assert_eq!(limits.tasks_per_process.map(NonZeroU32::get), Some(4));
+    assert_eq!(limits.recycle_memory, Some(1 << 30));
     let checkpoint =
         job.checkpoint_spec(&[], Path::new("/w")).expect("a path").expect("a checkpoint was asked for");
     assert_eq!((checkpoint.path.name(), checkpoint.existing), (Path::new("/w/c"), Existing::SetAside));

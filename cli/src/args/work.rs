@@ -43,6 +43,7 @@ impl Job {
             timeout: self.timeout,
             memory: self.memory,
             tasks_per_process: self.tasks_per_process,
+            recycle_memory: self.recycle_memory,
         }
     }
 

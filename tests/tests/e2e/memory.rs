@@ -1,6 +1,10 @@
 //! Memory that runs out on a machine, which is a group of processes with little of it.
 
-use maniple_tests::{Ended, MemoryGroup, Program, Scratch, skip::not_checked};
+use std::collections::BTreeSet;
+
+use maniple_tests::{
+    Ended, MemoryGroup, Program, Scratch, outcomes, outcomes::values_by_number, skip::not_checked,
+};
 
 /// Runs tasks `f(0)`, `f(1)`, .. in a group with so much memory; `None`: this machine cannot.
 fn run(scratch: &Scratch, code: &str, bytes: u64, tasks: u64, options: &str) -> Option<(Ended, u64)> {
@@ -84,4 +88,20 @@ fn with_the_memory_nearly_full_one_task_is_stopped_and_run_again_alone() {
         again.len() == 1 && again[0].ends_with(" 1"),
         "only the mark of its own first run is left: {again:?}"
     );
+}
+
+#[test]
+fn a_process_that_has_grown_is_replaced_between_two_tasks() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "f.py",
+        "import os, time\nkept = []\ndef f(n):\n    if not kept: kept.append(b'x' * (150 << 20))\n    time.sleep(0.02)\n    return os.getpid()\n",
+    );
+    scratch.numbers("tasks.jsonl", 0..100);
+    let args = "run -j 1 f:f --tasks tasks.jsonl --recycle-memory 100M --checkpoint c.checkpoint --json";
+    let summary = scratch.run(args).expect_code(0).json();
+    assert_eq!((&summary["done"], &summary["retries"]), (&100.into(), &0.into()), "{summary}");
+    let values = values_by_number(&outcomes(&scratch.file("c.checkpoint")));
+    let pids: BTreeSet<u64> = values.values().map(|pid| pid.as_u64().expect("a pid")).collect();
+    assert!(pids.len() > 2, "in 2 s of tasks: {pids:?}");
 }

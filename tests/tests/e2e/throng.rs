@@ -101,7 +101,7 @@ async fn serve(
     reports: &mut u64,
     habit: Habit,
 ) -> Result<(), CodecError> {
-    let joined = Joined { worker: WorkerId(number), slots: 1, holds: vec![] };
+    let joined = Joined { worker: WorkerId(number), slots: 1, holds: vec![], jobs: vec![] };
     connected.outgoing.feed(&FromWorker::Joined(joined), Bytes::new()).await?;
     connected.outgoing.flush().await?;
     while let Some(frame) = connected.incoming.next().await? {

@@ -6,8 +6,8 @@
 //! - [`event`], [`notice`]: the vocabulary - [`lease`]: batches, queue, reports - [`slot`]: what lives in a slot
 //! - `schedule`: who starts, who gets what - `ahead`: commands behind others - `recall`: taking back what has not begun
 //! - `outcome`: runs that went well - `death`: processes that ended - `tally`: how much is told of them
-//! - `watch`: timeouts, memory, stuck tasks - `pressure`, `oom`: a machine without memory - `objects`: what children map
-//! - `job`: jobs that come and go - `closing`: the end
+//! - `watch`: timeouts, memory, stuck tasks - `weigh`: processes that grow - `pressure`, `oom`: a machine without memory
+//! - `objects`: what children map - `job`: jobs that come and go - `closing`: the end
 //! - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
@@ -45,6 +45,7 @@ mod schedule;
 pub mod slot;
 mod tally;
 mod watch;
+mod weigh;
 
 #[cfg(test)]
 mod check;
@@ -249,7 +250,8 @@ impl Core {
     pub fn watches(&self) -> (bool, bool) {
         let has =
             |limit: fn(&shared::job::Limits) -> bool| self.jobs.values().any(|job| limit(&job.spec.limits));
-        (has(|limits| limits.timeout.is_some()), has(|limits| limits.memory.is_some()))
+        let memory = has(|limits| limits.memory.is_some() || limits.recycle_memory.is_some());
+        (has(|limits| limits.timeout.is_some()), memory)
     }
 
     /// The job as it was described.

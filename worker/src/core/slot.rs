@@ -68,7 +68,17 @@ pub struct Child {
     pub doom: Option<(u64, Doom)>,
     /// It gets no more work: another job needs the slot, or it has had its share.
     pub leaving: bool,
+    pub weighing: Weighing,
     pub sample: Sample,
+}
+
+/// Whether a child's memory is being looked at between two tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weighing {
+    /// It may be from then on.
+    From(Instant),
+    /// It is given nothing until it has been.
+    Asked,
 }
 
 /// What the last readings said.
@@ -212,7 +222,17 @@ impl Place {
 impl Child {
     pub fn new(job: JobId, now: Instant) -> Child {
         let sample = Sample { running: 0, since: now, committed: 0, peak: 0, warned: 0 };
-        Child { job, runs: VecDeque::new(), next: 1, stop: None, doom: None, leaving: false, sample }
+        let weighing = Weighing::From(now);
+        Child {
+            job,
+            runs: VecDeque::new(),
+            next: 1,
+            stop: None,
+            doom: None,
+            leaving: false,
+            weighing,
+            sample,
+        }
     }
 
     /// Puts a run into the child's hands.
@@ -235,7 +255,8 @@ impl Child {
 
     /// Whether it may be given a run now.
     pub fn accepts(&self) -> bool {
-        self.stop.is_none() && self.doom.is_none() && !self.leaving && self.runs.len() < RUNS
+        let is_free = self.stop.is_none() && self.weighing != Weighing::Asked;
+        is_free && self.doom.is_none() && !self.leaving && self.runs.len() < RUNS
     }
 
     /// How many tasks it may still be given, of so many in its life.

@@ -43,7 +43,9 @@ impl Core {
             let limits = &job.spec.limits;
             let own = reading.memory.map(|used| used.saturating_sub(job.spec.shared_bytes()));
             let over = limits.memory.zip(own).filter(|(limit, used)| used > limit);
+            let grown = limits.recycle_memory.zip(own).map(|(limit, used)| used > limit);
             match self.judge(index, reading, limits.timeout, over, at) {
+                Sentence::Spare if self.weigh(index, reading, grown, at, now, out) => {}
                 Sentence::Spare => self.warn_if_stuck(reading.life, at, out),
                 Sentence::Condemn(cause) => {
                     self.condemn(reading.life, reading.running, Doom::Guilty(cause), out)

@@ -12,6 +12,7 @@ mod random;
 mod recall;
 mod runs;
 mod show;
+mod weigh;
 mod world;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration, time::Instant};

@@ -87,7 +87,8 @@ impl World {
     pub fn new() -> World {
         let limits = Limits { timeout: Some(ms(100)), memory: Some(1000), ..Limits::default() };
         let mut script = script(4);
-        let few = Limits { tasks_per_process: NonZeroU32::new(7), ..Limits::default() };
+        let few =
+            Limits { tasks_per_process: NonZeroU32::new(7), recycle_memory: Some(50), ..Limits::default() };
         script.job(JobSpec { limits: limits.clone(), ..function_job(1) });
         script.job(JobSpec { limits: few, ..function_job(2) });
         script.job(JobSpec { limits, ..command_job(3) });
