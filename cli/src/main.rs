@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         return ExitCode::from(fault::USAGE);
     }
     shared::supervision::install_panic_hook();
+    worker::process::give_freed_memory_back();
     if let Err(error) = worker::process::outlive_file_size_limit() {
         output::say(&format!("maniple: warning: a file size limit would end this process: {error}"));
     }

@@ -41,6 +41,21 @@ pub(super) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Has pieces of memory that are this large returned to the system as soon as they are freed, and no more than this kept
+/// of the rest.
+#[cfg(target_env = "gnu")]
+pub(super) fn keep_of_freed_memory(bytes: i32) {
+    // SAFETY: `mallopt` takes two integers; one that it does not like changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
+    }
+}
+
+/// Only glibc keeps that much.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn keep_of_freed_memory(_: i32) {}
+
 /// Whether the process was started with this signal ignored (`nohup`, a shell's background job).
 pub(super) fn is_ignored(signal: Signal) -> bool {
     // SAFETY: an all-zero sigaction is a valid value; a null new action only asks for the old one.
