@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from cluster import LocalCluster, Program, Relay
-from harness import until
-from test_objects import descendants, memory
+from harness import descendants, until
+from test_objects import memory
 
 import maniple
 from maniple._client import packages

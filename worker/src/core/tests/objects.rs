@@ -64,7 +64,9 @@ fn it_goes_with_the_last_job_that_needs_it() {
 #[test]
 fn without_room_for_it_the_job_cannot_be_run_here() {
     let mut script = script(1);
-    script.on(Event::MemoryRead(Memory { used: 6_000_000, total: 9_000_000, ..Memory::default() })).expect(&[]);
+    script
+        .on(Event::MemoryRead(Memory { used: 6_000_000, total: 9_000_000, ..Memory::default() }))
+        .expect(&[]);
     let told = "unloadable: what the tasks share takes 5 MB, and host has 3 MB of memory left";
     let said = "say: job 0000000000000001 cannot be run on this machine: what the tasks share takes 5 MB, and host has 3 MB of memory left";
     script.on(job_with_object(1, 7)).expect(&["drop object 7", said, told]);

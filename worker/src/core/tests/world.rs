@@ -382,15 +382,9 @@ impl World {
             self.apply(&op);
         }
         for round in 0..2000 {
-            if self.processes.is_empty() && self.open.values().all(BTreeSet::is_empty) {
-                return;
-            }
-            if self
-                .processes
-                .values()
-                .all(|process| matches!(&process.kind, Kind::Child { runs, .. } if runs.is_empty()))
-                && self.open.values().all(BTreeSet::is_empty)
-            {
+            let rests =
+                |process: &Process| matches!(&process.kind, Kind::Child { runs, .. } if runs.is_empty());
+            if self.processes.values().all(rests) && self.open.values().all(BTreeSet::is_empty) {
                 return;
             }
             (0..4).for_each(|slot| self.step(slot, round % 5 + 1, true));
