@@ -78,6 +78,16 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture
+def several(tmp_path: Path) -> Iterator[LocalCluster]:
+    """A coordinator, and two workers with two processes each."""
+    started = LocalCluster(tmp_path, slots=0)
+    for _ in range(2):
+        started.start_worker(2)
+    yield started
+    started.stop()
+
+
+@pytest.fixture
 def fifo(tmp_path: Path) -> str:
     """The path of a FIFO: opening one end waits for the other."""
     path = tmp_path / "fifo"
