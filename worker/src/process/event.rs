@@ -107,6 +107,8 @@ pub enum SpawnStage {
     Ending,
     /// It was taken back before its turn came.
     Withdrawn,
+    /// It was forked by another and ended before it was taken over.
+    Adoption,
 }
 
 impl SpawnFailure {
@@ -122,7 +124,8 @@ impl SpawnFailure {
             | SpawnStage::DeathSignal
             | SpawnStage::Descriptors
             | SpawnStage::Ending
-            | SpawnStage::Withdrawn => false,
+            | SpawnStage::Withdrawn
+            | SpawnStage::Adoption => false,
         }
     }
 
@@ -138,6 +141,7 @@ impl SpawnFailure {
             SpawnStage::Execute => format!("file {place:?}: {why}"),
             SpawnStage::Ending => "everything is being ended".to_owned(),
             SpawnStage::Withdrawn => "it was taken back".to_owned(),
+            SpawnStage::Adoption => "it ended before it was taken over".to_owned(),
         }
     }
 }

@@ -34,8 +34,9 @@ use self::launcher::Launcher;
 use self::outbox::Outbox;
 use super::event::{ExitStatus, KeeperEvent, SpawnFailure, SpawnStage, Ticket};
 use super::kill::kill_descendants;
+use super::procfs::{self, Process};
 use super::protocol::{CHILD_FDS, INLINE, Order, Request};
-use super::{procfs, sys};
+use super::sys;
 
 /// What `ps` shows, and how `leftover` knows a keeper.
 pub(super) const NAME: &CStr = c"maniple-keeper";
@@ -278,6 +279,9 @@ impl Keeper {
                     self.spawn(order);
                 }
             }
+            Request::Adopt { ticket, pid, started } => {
+                self.adopt(Ticket(ticket), Process::new(Pid::from_raw(pid), started));
+            }
             Request::Withdraw { ticket } => self.withdraw(Ticket(ticket)),
             Request::Kill { ticket, signal, group } => self.children.kill(Ticket(ticket), signal, group),
             Request::KillTree { ticket } => {
@@ -294,10 +298,23 @@ impl Keeper {
         }
     }
 
+    /// Strays are ours already; this one gets a ticket, unless it has ended or everything is being ended.
+    fn adopt(&mut self, ticket: Ticket, process: Process) {
+        let pid = process.pid;
+        if self.ending.is_none() && pid != self.engine && self.children.adopt(ticket, process) {
+            self.outbox.push_quietly(&KeeperEvent::Spawned { ticket, pid });
+        } else {
+            self.fail(ticket, SpawnStage::Adoption, format!("process {pid}"));
+        }
+    }
+
     fn refuse(&mut self, order: &Order, stage: SpawnStage) {
-        let (program, errno) = (order.program.to_string_lossy().into_owned(), Errno::ECANCELED);
-        let failure = SpawnFailure { stage, program, place: String::new(), errno };
-        self.outbox.push(&KeeperEvent::SpawnFailed { ticket: Ticket(order.ticket), failure });
+        self.fail(Ticket(order.ticket), stage, order.program.to_string_lossy().into_owned());
+    }
+
+    fn fail(&mut self, ticket: Ticket, stage: SpawnStage, program: String) {
+        let failure = SpawnFailure { stage, program, place: String::new(), errno: Errno::ECANCELED };
+        self.outbox.push(&KeeperEvent::SpawnFailed { ticket, failure });
     }
 
     /// Makes a process, or the next one of its lane that can be made.

@@ -31,7 +31,8 @@ impl Process {
     }
 
     /// Clock ticks after boot.
-    pub(super) fn started(self) -> u64 {
+    #[must_use]
+    pub fn started(self) -> u64 {
         self.started
     }
 
@@ -45,6 +46,11 @@ impl Process {
     #[cfg(test)]
     pub(super) fn with_start(self, started: u64) -> Self {
         Self { started, ..self }
+    }
+
+    /// Whether it is a child of that one; one that has ended and is not reaped is.
+    pub fn is_child_of(&self, parent: Pid) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && stat.parent == parent)
     }
 }
 

@@ -74,6 +74,10 @@ impl Writer {
     }
 }
 
+fn signed(out: &mut Writer, value: i32) {
+    out.integer(i64::from(value).cast_unsigned());
+}
+
 /// Reads them back.
 struct Reader<'a>(&'a [u8]);
 

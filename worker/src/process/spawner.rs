@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 use super::event::{KeeperEvent, Ticket};
 use super::keeper::EngineEnd;
+use super::procfs::Process;
 use super::protocol::{CHILD_FDS, ContainsNul, INLINE, Order, Request, Strings, decode_events};
 use super::{owner, sys};
 
@@ -128,7 +129,7 @@ impl Spawner {
 
     /// Starts a process in a session of its own. The ticket names it in the events that follow.
     pub fn spawn(&self, request: &SpawnRequest, passed: Vec<Passed>) -> Result<Ticket, RequestError> {
-        let ticket = Ticket(self.0.last_ticket.fetch_add(1, Ordering::Relaxed) + 1);
+        let ticket = self.0.ticket();
         let mut taken = HashSet::new();
         let (program, lane) = (c_string(&request.program)?, request.lane);
         let mut order = Order { ticket: ticket.0, lane, program, ..Order::default() };
@@ -150,6 +151,14 @@ impl Spawner {
         }
         order.directory = request.directory.as_ref().map(|path| c_string(path.as_os_str())).transpose()?;
         self.0.request(&Request::Spawn(order), fds)?;
+        Ok(ticket)
+    }
+
+    /// Takes over a process that one of the children has forked, and whose parent is gone, so that the keeper is its
+    /// parent now. `SpawnFailed` answers if that is not so, or not any more.
+    pub fn adopt(&self, process: Process) -> Result<Ticket, RequestError> {
+        let (ticket, pid, started) = (self.0.ticket(), process.pid.as_raw(), process.started());
+        self.0.request(&Request::Adopt { ticket: ticket.0, pid, started }, Vec::new())?;
         Ok(ticket)
     }
 
@@ -217,6 +226,10 @@ impl KeeperEvents {
 }
 
 impl Link {
+    fn ticket(&self) -> Ticket {
+        Ticket(self.last_ticket.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     fn request(&self, request: &Request, mut fds: Vec<OwnedFd>) -> Result<(), RequestError> {
         let mut bytes = request.encode();
         if bytes.len() > INLINE {
@@ -233,7 +246,9 @@ impl Link {
             }
         }
         // What ends processes is always taken: there is at most one such wish for each that runs.
-        if queue.len() >= QUEUE_LIMIT && matches!(request, Request::Spawn(_) | Request::BaseEnvironment(_)) {
+        if queue.len() >= QUEUE_LIMIT
+            && matches!(request, Request::Spawn(_) | Request::Adopt { .. } | Request::BaseEnvironment(_))
+        {
             return Err(RequestError::QueueFull);
         }
         queue.push_back(message);

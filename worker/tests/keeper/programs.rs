@@ -1,5 +1,6 @@
 //! The programs under test. Those in `ALL` are tests by themselves: they check and end with 0.
 
+mod adopting;
 mod ending;
 mod lanes;
 mod load;
@@ -12,6 +13,7 @@ use nix::unistd::Pid;
 use worker::process::event::KeeperEvent;
 use worker::process::keeper::split;
 
+use self::adopting::*;
 use self::ending::*;
 use self::lanes::*;
 use self::load::*;
@@ -34,6 +36,9 @@ pub const ALL: &[(&str, Program)] = programs![
     long_commands_travel,
     kills_reach_process_group_or_tree,
     group_ends_with_its_leader,
+    a_process_of_another_is_taken_over,
+    only_a_living_child_is_taken_over,
+    one_that_was_taken_over_ends_with_all,
     end_all_leaves_nobody,
     nothing_is_spawned_while_all_is_ended,
     a_lane_runs_one_after_the_other,

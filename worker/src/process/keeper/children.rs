@@ -28,6 +28,15 @@ impl Children {
         self.by_pid.insert(pid, ticket);
     }
 
+    /// Takes over a process that was forked by another; refuses what is no child of ours, or is there already.
+    pub(super) fn adopt(&mut self, ticket: Ticket, process: Process) -> bool {
+        let is_new = !self.by_pid.contains_key(&process.pid) && process.is_child_of(getpid());
+        if is_new {
+            self.add(ticket, process.pid);
+        }
+        is_new
+    }
+
     /// Reaps a child that has ended. Its process group goes first: while the leader is a zombie, the group's number
     /// cannot mean another.
     pub(super) fn reap(&self, pid: Pid) -> Option<(i32, libc::rusage)> {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::{Reader, Writer, unreadable};
+use super::{Reader, Writer, signed, unreadable};
 use crate::process::event::{Exit, ExitStatus, KeeperEvent, SpawnFailure, SpawnStage, Ticket};
 
 const SPAWNED: u8 = 1;
@@ -21,7 +21,7 @@ const SIGNALLED: u8 = 1;
 const DUMPED: u8 = 2;
 
 /// Every stage, at the index that stands for it on the socket.
-const STAGES: [SpawnStage; 9] = [
+const STAGES: [SpawnStage; 10] = [
     SpawnStage::Search,
     SpawnStage::Clone,
     SpawnStage::Session,
@@ -31,6 +31,7 @@ const STAGES: [SpawnStage; 9] = [
     SpawnStage::Execute,
     SpawnStage::Ending,
     SpawnStage::Withdrawn,
+    SpawnStage::Adoption,
 ];
 
 /// Appends an event to a message.
@@ -126,8 +127,4 @@ fn decode_event(from: &mut Reader<'_>) -> io::Result<KeeperEvent> {
         ALL_ENDED => KeeperEvent::AllEnded { left: from.integer()? as u32 },
         _ => return Err(unreadable()),
     })
-}
-
-fn signed(out: &mut Writer, value: i32) {
-    out.integer(i64::from(value).cast_unsigned());
 }

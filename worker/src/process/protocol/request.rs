@@ -5,7 +5,7 @@ use std::io;
 
 use nix::sys::signal::Signal;
 
-use super::{Reader, Strings, Writer, unreadable};
+use super::{Reader, Strings, Writer, signed, unreadable};
 
 /// One request.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,13 @@ pub(in crate::process) enum Request {
     /// The environment that every child gets from now on.
     BaseEnvironment(Strings),
     Spawn(Order),
+    /// Take over a process that was forked by another and has become the keeper's child.
+    Adopt {
+        ticket: u64,
+        pid: i32,
+        /// Clock ticks after boot.
+        started: u64,
+    },
     /// Take back the order of this ticket, unless its process has begun.
     Withdraw {
         ticket: u64,
@@ -49,6 +56,7 @@ const KILL: u8 = 3;
 const KILL_TREE: u8 = 4;
 const END_ALL: u8 = 5;
 const WITHDRAW: u8 = 6;
+const ADOPT: u8 = 7;
 
 /// What stands for no lane.
 const NO_LANE: u64 = u64::MAX;
@@ -73,6 +81,12 @@ impl Request {
                 out.bytes(&order.extra_environment.0);
                 out.bytes(order.directory.as_deref().map_or(&[], CStr::to_bytes));
                 out.bytes(&order.targets);
+            }
+            Self::Adopt { ticket, pid, started } => {
+                out.byte(ADOPT);
+                out.integer(*ticket);
+                signed(&mut out, *pid);
+                out.integer(*started);
             }
             Self::Withdraw { ticket } => {
                 out.byte(WITHDRAW);
@@ -109,6 +123,7 @@ impl Request {
                 directory: Some(c_string(from.bytes()?)?).filter(|directory| !directory.is_empty()),
                 targets: from.bytes()?.to_vec(),
             }),
+            ADOPT => Self::Adopt { ticket: from.integer()?, pid: from.signed()?, started: from.integer()? },
             WITHDRAW => Self::Withdraw { ticket: from.integer()? },
             KILL => Self::Kill {
                 ticket: from.integer()?,

@@ -30,6 +30,7 @@ fn requests() -> Vec<Request> {
         Request::BaseEnvironment(strings(&["A=", "B=2"])),
         Request::Spawn(order),
         Request::Spawn(Order { program: c"/bin/true".into(), ..Order::default() }),
+        Request::Adopt { ticket: 6, pid: -1, started: u64::MAX },
         Request::Withdraw { ticket: 2 },
         Request::Kill { ticket: 3, signal: Signal::SIGTERM, group: true },
         Request::Kill { ticket: 4, signal: Signal::SIGKILL, group: false },
