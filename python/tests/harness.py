@@ -108,7 +108,7 @@ class Node:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(HANG)
         theirs.setblocking(False)  # as the runtime of a node may leave it
-        names = ("codec", "shape", "objects", "control", "loading", "child")
+        names = ("codec", "shape", "objects", "control", "story", "streams", "loading", "child")
         texts = ((SOURCE / f"{name}.py").read_bytes() for name in names)
         program = memfd(b"".join(texts))
         beacon = memfd(b"", 4096)

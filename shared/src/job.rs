@@ -113,6 +113,9 @@ pub struct FunctionSpec {
     /// The packages that it refers to, and which versions of them its caller has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<(String, String)>,
+    /// Dotted names of modules that one process of each machine imports, of which the others are copies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preload: Vec<String>,
 }
 
 /// A command line, a template for the task's fields.

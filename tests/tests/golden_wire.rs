@@ -127,7 +127,20 @@ fn heads() -> Vec<(&'static str, String)> {
         pickled: Some(vec![7].into()),
         version: Some(text("3.11")),
         packages: vec![],
+        ..FunctionSpec::default()
     });
+    let preloaded = Work::Function(FunctionSpec {
+        module: text("m"),
+        function: text("f"),
+        preload: vec![text("a"), text("b.c")],
+        ..FunctionSpec::default()
+    });
+    let preload = ToTemplate::Preload {
+        names: vec![text("a"), text("b.c")],
+        path: vec![text("/x")],
+        pickled: Some(vec![7].into()),
+        objects: objects(),
+    };
     let command = Work::Command(CommandSpec {
         argv: vec![text("echo")],
         fields: vec![text("n")],
@@ -206,6 +219,7 @@ fn heads() -> Vec<(&'static str, String)> {
         pickled: None,
         version: None,
         packages: vec![],
+        mark: None,
         memory: Some(1),
         value_limit: 2,
         shape: ValueShape::Open,
@@ -276,6 +290,7 @@ fn heads() -> Vec<(&'static str, String)> {
             head(&FromClient::Submit(Box::new(JobSpec { wants_known: true, ..*spec(command.clone()) }))),
         ),
         ("FromClient.Submit.version", head(&FromClient::Submit(spec(versioned)))),
+        ("FromClient.Submit.preload", head(&FromClient::Submit(spec(preloaded)))),
         ("FromClient.Submit", head(&FromClient::Submit(spec(command)))),
         ("FromClient.Tasks", head(&FromClient::Tasks { job, count: 6 })),
         ("FromClient.TasksEnd", head(&FromClient::TasksEnd { job, total: 6 })),
@@ -337,6 +352,7 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToChild.Load", loading(load.clone())),
         ("ToChild.Load.pickled", loading(Load { pickled: Some(vec![7].into()), ..load.clone() })),
         ("ToChild.Load.version", loading(Load { version: Some(text("3.11")), ..load.clone() })),
+        ("ToChild.Load.mark", loading(Load { mark: Some(text("7.9")), ..load.clone() })),
         ("ToChild.Load.objects", loading(Load { objects: objects(), ..load.clone() })),
         ("ToChild.Load.any", shaped(ValueShape::Any)),
         ("ToChild.Load.single", shaped(ValueShape::Single)),
@@ -345,6 +361,16 @@ fn heads() -> Vec<(&'static str, String)> {
         ("ToChild.Load.columns", shaped(ValueShape::Columns(vec![text("a")]))),
         ("ToChild.Answered", head(&ToChild::Answered(Answer::Lost))),
         ("ToChild.Run", head(&ToChild::Run { first: 1, count: 2 })),
+        ("ToTemplate.Preload", head(&preload)),
+        ("ToTemplate.Fork", head(&ToTemplate::Fork { number: 1 })),
+        ("FromTemplate.Ready", head(&FromTemplate::Ready {})),
+        (
+            "FromTemplate.Unloadable",
+            head(&FromTemplate::Unloadable { message: text("m"), traceback: text("t") }),
+        ),
+        ("FromTemplate.Forked", head(&FromTemplate::Forked { number: 1, pid: 42, started: 99 })),
+        ("FromTemplate.Killed", head(&FromTemplate::Killed { number: 1 })),
+        ("FromTemplate.NotForked", head(&FromTemplate::NotForked { number: 1, why: text("w") })),
         ("FromChild.Ready", head(&FromChild::Ready { python: text("3.11.7"), lacks_msgpack: None })),
         ("FromChild.Unloadable", head(&FromChild::Unloadable { message: text("m"), traceback: text("t") })),
         ("FromChild.Ask", head(&FromChild::Ask(incr))),

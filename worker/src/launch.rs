@@ -1,8 +1,8 @@
 //! What our processes are started with: program, arguments, environment, descriptors.
 //!
-//! It waits for nothing: the keeper says later whether there is a process. A Python child executes the text of
-//! `codec.py`, `shape.py`, `objects.py`, `control.py`, `loading.py` and `child.py`, which this binary carries, from a
-//! memory file.
+//! It waits for nothing: the keeper says later whether there is a process. A Python child executes the texts of
+//! [`LOADER`] and `child.py`, which this binary carries, from a memory file. A template has `template.py` between them,
+//! and what it forks are children that have the same descriptors.
 
 use std::{
     env,
@@ -17,13 +17,16 @@ use std::{
     sync::Arc,
 };
 
+use bytes::BytesMut;
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
 use shared::{
+    codec::{Limits as FrameLimits, encode_head},
     id::{JobId, Slot, WorkerId},
     job::{CommandSpec, FunctionSpec},
+    wire::child::ToTemplate,
 };
 
 use crate::{
@@ -33,20 +36,25 @@ use crate::{
         beacon::Beacon,
         event::Ticket,
         output::{Limits, OutputPipe},
-        owner::{JOB, OWNER, Owner},
+        owner::{self, JOB, OWNER, Owner},
+        pass::pass,
+        procfs::Process,
         spawner::{Passed, RequestError, SpawnRequest, Spawner},
     },
 };
 
-/// What a child executes.
-const PROGRAM: [&str; 6] = [
+/// What a child's program begins with.
+const LOADER: [&str; 7] = [
     include_str!("../../python/src/maniple/codec.py"),
     include_str!("../../python/src/maniple/shape.py"),
     include_str!("../../python/src/maniple/objects.py"),
     include_str!("../../python/src/maniple/control.py"),
+    include_str!("../../python/src/maniple/story.py"),
+    include_str!("../../python/src/maniple/streams.py"),
     include_str!("../../python/src/maniple/loading.py"),
-    include_str!("../../python/src/maniple/child.py"),
 ];
+const TEMPLATE: &str = include_str!("../../python/src/maniple/template.py");
+const CHILD: &str = include_str!("../../python/src/maniple/child.py");
 
 /// The descriptors of a child: its socket, its beacon, its program.
 const CONTROL: i32 = 3;
@@ -75,8 +83,36 @@ pub struct Launched {
     pub stderr: OutputPipe,
     /// Of a child: our end of its socket, and its beacon.
     pub child: Option<(UnixStream, Arc<Beacon>)>,
+    /// Of a copy of a template: by which what it starts is known as its own, once it is taken over.
+    pub mark: Option<String>,
     /// Of a command that is attended to: all that it starts.
     pub attended: Option<Attended>,
+}
+
+/// Our ends of what a child is given.
+pub struct Ends {
+    socket: UnixStream,
+    beacon: Arc<Beacon>,
+    stdout: OutputPipe,
+    stderr: OutputPipe,
+}
+
+impl Ends {
+    /// With the child's: its socket, its beacon, its two streams.
+    fn new() -> io::Result<(Ends, [OwnedFd; 4])> {
+        let (socket, theirs) = UnixStream::pair()?;
+        socket.set_nonblocking(true)?;
+        let (beacon, page) = Beacon::new()?;
+        let ((stdout, out), (stderr, err)) =
+            (OutputPipe::new(Limits::default())?, OutputPipe::new(Limits::default())?);
+        let ends = Ends { socket, beacon: Arc::new(beacon), stdout, stderr };
+        Ok((ends, [theirs.into(), page, out, err]))
+    }
+
+    fn launched(self, ticket: Ticket) -> Launched {
+        let Ends { socket, beacon, stdout, stderr } = self;
+        Launched { ticket, stdout, stderr, child: Some((socket, beacon)), mark: None, attended: None }
+    }
 }
 
 /// Why the keeper could not be asked.
@@ -93,53 +129,86 @@ pub enum LaunchError {
     Template(#[from] TemplateError),
 }
 
+impl LaunchError {
+    /// Whether a template has closed its socket.
+    #[must_use]
+    pub fn is_hung_up(&self) -> bool {
+        matches!(self, LaunchError::Prepare(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// Starts processes for one node.
 pub struct Launcher {
     spawner: Spawner,
     text: OwnedFd,
+    template: OwnedFd,
     python: Option<PathBuf>,
     node: WorkerId,
     owner: Option<Owner>,
 }
 
 impl Launcher {
-    /// Lays the child's program into memory.
+    /// Lays the programs of children and templates into memory.
     pub fn new(spawner: Spawner, python: Option<PathBuf>, node: WorkerId) -> io::Result<Launcher> {
-        let text = memfd_create("maniple-child", MFdFlags::MFD_CLOEXEC)?;
-        let mut file = File::from(text);
-        PROGRAM.iter().try_for_each(|part| file.write_all(part.as_bytes()))?;
+        let text = program("maniple-child", &[&LOADER[..], &[CHILD]].concat())?;
+        let template = program("maniple-template", &[&LOADER[..], &[TEMPLATE, CHILD]].concat())?;
         // Unbuffered output would cost a child a system call per write; it flushes when it matters.
         let environment = env::vars_os().filter(|(name, _)| name != "PYTHONUNBUFFERED");
         spawner.set_base_environment(environment).map_err(io::Error::other)?;
         let owner = Owner::here(spawner.keeper());
-        Ok(Launcher { spawner, text: file.into(), python, node, owner })
+        Ok(Launcher { spawner, text, template, python, node, owner })
     }
 
     /// Starts a child for a job's function.
     pub fn child(&self, job: JobId, function: &FunctionSpec) -> Result<Launched, LaunchError> {
+        let (ends, theirs) = Ends::new()?;
+        let numbers = [CONTROL, BEACON, 1, 2];
+        let passed = theirs.into_iter().zip(numbers).map(|(fd, number)| Passed { fd, number });
+        let text = Passed { fd: self.text.try_clone()?, number: TEXT };
+        let request = self.python(job, function, &[CONTROL, BEACON]);
+        let ticket = self.spawner.spawn(&request, passed.chain([text]).collect())?;
+        Ok(ends.launched(ticket))
+    }
+
+    /// Starts a template for a job's children; our end of its socket. What it writes nobody reads.
+    pub fn template(&self, job: JobId, function: &FunctionSpec) -> Result<(Ticket, UnixStream), LaunchError> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let (beacon, page) = Beacon::new()?;
+        let passed = vec![
+            Passed { fd: theirs.into(), number: CONTROL },
+            Passed { fd: self.template.try_clone()?, number: TEXT },
+        ];
+        let mut request = self.python(job, function, &[CONTROL]);
+        let (name, room) = owner::room();
+        request.environment.push((name.into(), room.into()));
+        let ticket = self.spawner.spawn(&SpawnRequest { leaves_strays: true, ..request }, passed)?;
+        Ok((ticket, ours))
+    }
+
+    /// Takes over a child that a template has forked.
+    pub fn adopt(&self, ends: Ends, process: Process) -> Result<Launched, LaunchError> {
+        let ticket = self.spawner.adopt(process)?;
+        let mark = Some(owner::value(self.spawner.keeper(), ticket));
+        Ok(Launched { mark, ..ends.launched(ticket) })
+    }
+
+    /// The interpreter with one of our programs, which is told the numbers of descriptors.
+    fn python(&self, job: JobId, function: &FunctionSpec, numbers: &[i32]) -> SpawnRequest {
         let named = function.python.as_ref().map(PathBuf::from);
         let python = named.or_else(|| self.python.clone()).unwrap_or_else(interpreter);
-        let arguments = [format!("/proc/self/fd/{TEXT}"), CONTROL.to_string(), BEACON.to_string()];
+        let text = OsString::from(format!("/proc/self/fd/{TEXT}"));
+        let numbers = numbers.iter().map(|number| number.to_string().into());
         let mut environment = self.marks(job);
         let unset = THREADS.into_iter().filter(|name| env::var_os(name).is_none());
         environment.extend(unset.map(|name| (name.into(), "1".into())));
-        let request = SpawnRequest {
+        SpawnRequest {
             program: python.into(),
-            arguments: arguments.into_iter().map(OsString::from).collect(),
+            arguments: [text].into_iter().chain(numbers).collect(),
             environment,
             directory: None,
             lane: None,
             leaves_strays: false,
-        };
-        let passed = vec![
-            Passed { fd: theirs.into(), number: CONTROL },
-            Passed { fd: page, number: BEACON },
-            Passed { fd: self.text.try_clone()?, number: TEXT },
-        ];
-        self.spawn(&request, passed, Some((ours, Arc::new(beacon))))
+        }
     }
 
     /// Starts a command for one task, as soon as those before it in this slot are gone.
@@ -161,9 +230,9 @@ impl Launcher {
             // Who attends to it says when that is to end, too.
             leaves_strays: command.attended.is_some(),
         };
-        let Some(files) = &command.attended else { return self.spawn(&request, Vec::new(), None) };
+        let Some(files) = &command.attended else { return self.spawn(&request, Vec::new()) };
         let passed = vec![written(&files.stdout, 1)?, written(&files.stderr, 2)?];
-        let launched = self.spawn(&request, passed, None)?;
+        let launched = self.spawn(&request, passed)?;
         Ok(Launched { attended: Some(Attended::new(format!("{JOB}={job}"))), ..launched })
     }
 
@@ -179,12 +248,7 @@ impl Launcher {
         [mark(JOB, job.to_string()), mark(NODE, self.node.to_string())].into_iter().chain(owner).collect()
     }
 
-    fn spawn(
-        &self,
-        request: &SpawnRequest,
-        mut passed: Vec<Passed>,
-        child: Option<(UnixStream, Arc<Beacon>)>,
-    ) -> Result<Launched, LaunchError> {
+    fn spawn(&self, request: &SpawnRequest, mut passed: Vec<Passed>) -> Result<Launched, LaunchError> {
         let mut output = |number| -> io::Result<OutputPipe> {
             let (pipe, fd) = OutputPipe::new(Limits::default())?;
             // Where it writes to something else, nobody writes to this.
@@ -195,8 +259,25 @@ impl Launcher {
         };
         let (stdout, stderr) = (output(1)?, output(2)?);
         let ticket = self.spawner.spawn(request, passed)?;
-        Ok(Launched { ticket, stdout, stderr, child, attended: None })
+        Ok(Launched { ticket, stdout, stderr, child: None, mark: None, attended: None })
     }
+}
+
+/// Asks a template for a child; our ends of it.
+pub fn fork(template: &UnixStream, number: u64) -> Result<Ends, LaunchError> {
+    let (ends, theirs) = Ends::new()?;
+    let mut frame = BytesMut::new();
+    encode_head(&ToTemplate::Fork { number }, 0, FrameLimits::LOCAL, &mut frame).map_err(io::Error::other)?;
+    // Nothing else is under way to it, so there is room for all of it.
+    pass(template, &frame, &theirs).map_err(io::Error::from)?;
+    Ok(ends)
+}
+
+/// A memory file with a text.
+fn program(name: &str, parts: &[&str]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+    parts.iter().try_for_each(|part| file.write_all(part.as_bytes()))?;
+    Ok(file.into())
 }
 
 /// A file or pipe that is there, for a child to write to. It is opened without waiting for a reader.

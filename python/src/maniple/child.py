@@ -1,9 +1,10 @@
 """The Python child of a node: loads one function, calls it with key after key, sends back what came of it.
 
-A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py``, ``control.py``, ``loading.py`` and this file as
-``__main__``, with two arguments: the descriptors of the control socket and of the beacon page. Nothing but the standard
-library needs to be installed. It knows nothing of jobs, batches, retries or time limits: ordinals and keys come in,
-values and failures go out. Messages: ``shared/src/wire/child.rs``.
+A node executes the texts of ``codec.py``, ``shape.py``, ``objects.py``, ``control.py``, ``story.py``, ``streams.py``,
+``loading.py`` and this file as ``__main__``, with two arguments: the descriptors of the control socket and of the
+beacon page. Or it is a copy of a template (``template.py``). Nothing but the standard library needs to be installed. It
+knows nothing of jobs, batches, retries or time limits: ordinals and keys come in, values and failures go out. Messages:
+``shared/src/wire/child.rs``.
 
 Invariants
 - While a key is unpickled, a task called or a value pickled, the beacon's first word holds the task's ordinal.
@@ -14,12 +15,9 @@ Invariants
 
 import _thread
 import contextlib
-import errno
-import faulthandler
 import fcntl
 import gc
 import importlib
-import io
 import mmap
 import os
 import signal
@@ -29,98 +27,27 @@ from typing import Any, NoReturn
 
 if "Codec" not in globals():
     from maniple.codec import Codec, Undecodable, Unkeepable, head, name_of, text_of
-    from maniple.control import HIGH_FD, Control
+    from maniple.control import Control
     from maniple.loading import Unloadable, differing, prepared
     from maniple.shape import Shape
+    from maniple.story import cut, of_unloadable, traceback_of
+    from maniple.streams import Streams
+    from maniple.template import Template, put_mark
 
-TEXT_LIMIT = 64 << 10  # bytes of a failure's message, and of its traceback
 STORY_LIMIT = 192 << 10  # characters of failures after which a frame is sent: so its head stays below 1 MiB
 FRAME_SIZE = 16 << 20  # bytes of values in a frame, unless a single one is larger
 STRIDE_SECONDS, STRIDE_TASKS = 1e-3, 256  # how far the child binds itself at once
 SEND_SECONDS = 0.1  # what is finished is sent at the first stride's end after this
 GC_THRESHOLD = 50_000  # as fast as no collector at all, and cycles are still collected
 RUNNING, STOP, COMMITTED = 0, 1, 2  # words of the beacon
-STREAMS = ("stdin", "stdout", "stderr")
 INTERNAL_ERROR = 70
-
-
-def cut(text: str, tail: int = 0) -> str:
-    """At most `TEXT_LIMIT` bytes of a text, `tail` of them from its end."""
-    data = text.encode("utf-8", "backslashreplace")
-    if len(data) > TEXT_LIMIT:
-        mark = b"\n... cut, %d bytes in all ...\n" % len(data)
-        data = data[: TEXT_LIMIT - tail - len(mark)] + mark + data[len(data) - tail :]
-    return data.decode("utf-8", "ignore")
-
-
-def traceback_of(error: BaseException) -> str:
-    """The traceback of an exception, without the frames of this file."""
-    try:
-        frames = error.__traceback__
-        while frames and frames.tb_frame.f_globals is globals():
-            frames = frames.tb_next
-        step = frames if isinstance(error, MemoryError) else None
-        while step:  # they hold what filled the memory
-            with contextlib.suppress(RuntimeError):
-                step.tb_frame.clear()
-            step = step.tb_next
-        traceback = importlib.import_module("traceback")
-        return cut("".join(traceback.format_exception(type(error), error, frames)), TEXT_LIMIT // 2)
-    except BaseException as other:
-        return f"<its traceback raised {name_of(type(other))}>"
-
-
-class Pipe(io.FileIO):
-    """Descriptor 1 or 2. Closed by a task, it is opened again; that nobody listens is no error."""
-
-    def __init__(self, fd: int, spare: int) -> None:
-        super().__init__(fd, "w", closefd=False)
-        self.spare = spare
-
-    def write(self, data: Any) -> Any:
-        try:
-            return super().write(data)
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                return len(data)
-            os.dup2(self.spare, self.fileno())
-            return super().write(data)
-
-
-class Streams:
-    """stdin, stdout, stderr, and their descriptors: whatever a task does to them, the next finds them in order."""
-
-    def __init__(self) -> None:
-        self.spares = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH_FD) for fd in range(3)]
-        self.files: list[io.TextIOWrapper] = [open(0, closefd=False)]
-        for fd in (1, 2):
-            pipe = io.BufferedWriter(Pipe(fd, self.spares[fd]))
-            self.files.append(io.TextIOWrapper(pipe, "utf-8", "backslashreplace", line_buffering=True))
-        for name, file in zip(STREAMS, self.files):
-            setattr(file, "close", file.flush)
-            setattr(sys, name, file)
-        faulthandler.enable(self.spares[2])
-
-    def tidy(self) -> None:
-        """Flushes what was printed, opens again what was closed."""
-        for fd, name in enumerate(STREAMS):
-            try:
-                fcntl.fcntl(fd, fcntl.F_GETFD)
-            except OSError:
-                os.dup2(self.spares[fd], fd)
-            try:
-                getattr(sys, name).flush()
-            except ValueError:  # it is closed
-                setattr(sys, name, self.files[fd])
-            except BaseException:
-                continue
 
 
 class Child:
     """One function, its socket and its beacon; what was run but not yet sent, from ordinal `unsent` on."""
 
-    def __init__(self, control: int, beacon: int) -> None:
-        self.codec, self.streams, self.pid = Codec(), Streams(), os.getpid()
+    def __init__(self, streams: Streams, control: int, beacon: int) -> None:
+        self.codec, self.streams, self.pid = Codec(), streams, os.getpid()
         self.page = memoryview(mmap.mmap(beacon, os.fstat(beacon).st_size)).cast("Q")
         self.control = Control(control, self.codec)
         os.close(beacon)
@@ -147,6 +74,8 @@ class Child:
         what = self.control.next()[0]["Load"]
         self.limit, self.memory = what["value_limit"], what["memory"]
         self.shape = Shape(what.get("shape"))
+        if mark := what.get("mark"):
+            put_mark(mark)
         if self.memory is not None:
             resource = importlib.import_module("resource")
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
@@ -156,8 +85,7 @@ class Child:
             self.function = prepared(what)
         except Unloadable as error:
             self.streams.tidy()
-            line, story = " ".join(str(error).split()), traceback_of(error.__cause__) if error.__cause__ else ""
-            return self.send("Unloadable", message=cut(line), traceback=story)
+            return self.send("Unloadable", **of_unloadable(error))
         if differences := differing(what.get("packages", ())):
             self.send("Differs", packages=differences)
         lacking = None if self.codec.is_fast else sys.executable
@@ -298,9 +226,9 @@ class Child:
 
 def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control, beacon = map(int, sys.argv[1:])
+    streams, numbers = Streams(), [int(number) for number in sys.argv[1:]]
     del sys.argv[1:]
-    child = Child(control, beacon)
+    child = Child(streams, *(numbers if len(numbers) > 1 else Template(streams, *numbers).copied()))
     setattr(sys.modules["__main__"], "_maniple_child", child.control)  # where maniple.kv finds it
     code = 0
     try:

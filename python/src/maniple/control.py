@@ -1,6 +1,6 @@
 """The socket between a child and its node: frames, and questions of a task that wait for their answer.
 
-A node executes the text of this file between those of ``objects.py`` and ``loading.py``. A frame: length of head,
+A node executes the text of this file between those of ``objects.py`` and ``story.py``. A frame: length of head,
 length of payload (u32, little-endian), head, payload. Messages: ``shared/src/wire/child.rs``. What they mean it does
 not know.
 """

@@ -1,6 +1,6 @@
 """The function of a child: by its import path, or by value, with modules that this machine may lack.
 
-A node executes the text of this file between those of ``control.py`` and ``child.py``. It does not know which modules
+A node executes the text of this file between those of ``streams.py`` and ``child.py``. It does not know which modules
 are worth sending (``maniple/_client/sources.py``). One that was sent is a module like any other, though it lies on no
 disk, and is imported even where another of that name is installed: so every machine runs what the caller has.
 """
@@ -86,11 +86,17 @@ def lacking(error: BaseException) -> str:
     return error.name or "" if isinstance(error, ModuleNotFoundError) else ""
 
 
-def load(module: str, function: str, path: list[str], pickled: "bytes | None", large: "dict[str, Any] | None") -> Any:
-    """The function alone."""
-    sys.path[:] = path + [entry for entry in sys.path if entry and not entry.startswith(("/dev/fd", "/proc/self/fd"))]
+def enter(path: list[str]) -> None:
+    """Modules are found where the caller finds them; once is enough."""
+    ours = ("/dev/fd", "/proc/self/fd")
+    sys.path[:] = path + [entry for entry in sys.path if entry and entry not in path and not entry.startswith(ours)]
     if path and os.path.isdir(path[0]):
         os.chdir(path[0])
+
+
+def load(module: str, function: str, path: list[str], pickled: "bytes | None", large: "dict[str, Any] | None") -> Any:
+    """The function alone."""
+    enter(path)
     host = os.uname().nodename
     if pickled is not None or large is not None:
         try:
@@ -161,7 +167,9 @@ class Sent:
 
 
 def provide(packed: bytes) -> None:
-    """Has modules found from now on."""
+    """Has modules found from now on; a template has that done for its copies."""
+    if any(type(known) is Sent for known in sys.meta_path):
+        return
     text = importlib.import_module("zlib").decompress(packed)
     finder: Any = Sent(importlib.import_module("pickle").loads(text))
     sys.meta_path.insert(0, finder)

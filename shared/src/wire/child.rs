@@ -1,4 +1,4 @@
-//! A node and its Python child (`python/src/maniple/child.py`), over an inherited socket of their own.
+//! A node and its Python child (`python/src/maniple/child.py`), or the template that forks children, over an inherited socket of their own.
 //!
 //! Frames are those of [`codec`](crate::codec). A head is a MessagePack map of one entry: the message's name and its
 //! fields by name. The child answers each [`ToChild::Run`] with one or more [`FromChild::Ran`] that cover
@@ -48,6 +48,9 @@ pub struct Load {
     /// The packages that the function refers to, and which versions of them its caller has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<(String, String)>,
+    /// For a copy of a template: what says in the environment whose it is that it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// Limit on the resident memory of the process, in bytes: past it, an allocation raises `MemoryError`.
     pub memory: Option<u64>,
     /// Largest encoded value of one task, in bytes.
@@ -69,6 +72,62 @@ pub struct Difference {
     pub caller: String,
     /// The child's.
     pub child: String,
+}
+
+/// What a node says to a template, a process that imports once and forks children.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToTemplate {
+    /// The first message: what to import.
+    Preload {
+        /// Dotted module names, in this order.
+        names: Vec<String>,
+        /// Folders put before `sys.path`.
+        path: Vec<String>,
+        /// The function's pickle, in which modules may have been sent along.
+        pickled: Option<Bytes>,
+        /// What is mapped and not sent; the function with its modules may be among it.
+        objects: Vec<ObjectSpec>,
+    },
+    /// Fork a child. With it come its socket, its beacon, its standard output and its standard error.
+    Fork {
+        /// The request's number.
+        number: u64,
+    },
+}
+
+/// What a template says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromTemplate {
+    /// All is imported.
+    Ready {},
+    /// It is not; the template ends.
+    Unloadable {
+        /// One line.
+        message: String,
+        /// Traceback, where there is more to say.
+        traceback: String,
+    },
+    /// There is a child, which belongs to the template's parent.
+    Forked {
+        /// The request's number.
+        number: u64,
+        /// Its process.
+        pid: i32,
+        /// When it started, in clock ticks after boot.
+        started: u64,
+    },
+    /// There is none.
+    NotForked {
+        /// The request's number.
+        number: u64,
+        /// One line.
+        why: String,
+    },
+    /// There was one, and it was killed before it could say so.
+    Killed {
+        /// The request's number.
+        number: u64,
+    },
 }
 
 /// What a child says.

@@ -17,7 +17,7 @@ use shared::{
     endpoint::Endpoint,
     id::{JobId, WorkerId},
     inject,
-    job::{JobSpec, Work},
+    job::{CommandSpec, FunctionSpec, JobSpec, Work},
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
     wire::child::Load,
 };
@@ -25,6 +25,7 @@ use shared::{
 use crate::{
     actors::{
         node::Node,
+        preload::Preloading,
         process::Process,
         said::{Happened, Kept, Order, PoolReady, ProcessOrder},
     },
@@ -33,6 +34,7 @@ use crate::{
         Life, ProcessEvent,
         command::{Captured, Template},
         event::{Ending, How, Toll},
+        preload::Told,
     },
     launch::{LaunchError, Launched, Launcher},
     machine::oom_kills,
@@ -51,12 +53,13 @@ const LOST_ACTORS: (usize, Duration) = (5, Duration::from_secs(60));
 /// See the module.
 pub struct Pool {
     family: Family<Life>,
-    config: Config,
+    pub(super) config: Config,
     worker: WorkerId,
-    node: Addr<Node>,
+    pub(super) node: Addr<Node>,
     registry: Registry,
     launcher: Option<Launcher>,
     templates: HashMap<JobId, Rc<Template>>,
+    pub(super) preloading: HashMap<JobId, Preloading>,
     processes: HashMap<Life, Addr<Process>>,
     tickets: HashMap<Ticket, Life>,
     lost: VecDeque<Instant>,
@@ -73,6 +76,7 @@ impl Pool {
             registry,
             launcher: None,
             templates: HashMap::new(),
+            preloading: HashMap::new(),
             processes: HashMap::new(),
             tickets: HashMap::new(),
             lost: VecDeque::new(),
@@ -86,45 +90,66 @@ impl Pool {
         Ok(spawner.end_all()?)
     }
 
-    fn launch(
+    pub(super) fn launcher(&self) -> &Launcher {
+        self.launcher.as_ref().expect("a pool that started has a launcher")
+    }
+
+    fn execute(
         &mut self,
         life: Life,
         spec: &JobSpec,
+        command: &CommandSpec,
         key: &Bytes,
-    ) -> Result<(Launched, Option<Load>), LaunchError> {
-        let launcher = self.launcher.as_ref().expect("a pool that started has a launcher");
+    ) -> Result<Launched, LaunchError> {
+        let fresh = || Rc::new(Template::new(command));
+        let template = Rc::clone(self.templates.entry(spec.id).or_insert_with(fresh));
+        self.launcher().command(life.slot, spec.id, command, &template, key)
+    }
+
+    fn start(&mut self, life: Life, spec: &Arc<JobSpec>, key: &Bytes, ctx: &mut Context<Pool>) {
         match &spec.work {
+            Work::Function(function) if !function.preload.is_empty() => {
+                self.preloading.entry(spec.id).or_insert_with(|| Preloading::new(Arc::clone(spec)));
+                self.told(spec.id, Told::Wanted(life), ctx);
+            }
             Work::Function(function) => {
-                let load = Load {
-                    module: function.module.clone(),
-                    function: function.function.clone(),
-                    path: function.path.clone(),
-                    pickled: function.pickled.clone(),
-                    version: function.version.clone(),
-                    packages: function.packages.clone(),
-                    memory: spec.limits.memory,
-                    value_limit: match (&self.config.endpoint, &spec.checkpoint) {
-                        (Endpoint::Door(_), None) => LOCAL_VALUE_LIMIT,
-                        (Endpoint::Door(_) | Endpoint::Network { .. }, _) => VALUE_LIMIT,
-                    },
-                    shape: spec.checkpoint.as_ref().map(|spec| spec.shape.clone()).unwrap_or_default(),
-                    objects: spec.objects.clone(),
-                };
-                Ok((launcher.child(spec.id, function)?, Some(load)))
+                let launched = self.launcher().child(spec.id, function);
+                self.begin(life, launched, Some(self.load(spec, function)));
             }
             Work::Command(command) => {
-                let fresh = || Rc::new(Template::new(command));
-                let template = self.templates.entry(spec.id).or_insert_with(fresh);
-                Ok((launcher.command(life.slot, spec.id, command, template, key)?, None))
+                let launched = self.execute(life, spec, command, key);
+                self.begin(life, launched, None);
             }
         }
     }
 
-    fn start(&mut self, life: Life, spec: &Arc<JobSpec>, key: &Bytes) {
-        let (launched, load) = match self.launch(life, spec, key) {
+    /// What a child is told first.
+    pub(super) fn load(&self, spec: &JobSpec, function: &FunctionSpec) -> Load {
+        Load {
+            module: function.module.clone(),
+            function: function.function.clone(),
+            path: function.path.clone(),
+            pickled: function.pickled.clone(),
+            version: function.version.clone(),
+            packages: function.packages.clone(),
+            mark: None,
+            memory: spec.limits.memory,
+            value_limit: match (&self.config.endpoint, &spec.checkpoint) {
+                (Endpoint::Door(_), None) => LOCAL_VALUE_LIMIT,
+                (Endpoint::Door(_) | Endpoint::Network { .. }, _) => VALUE_LIMIT,
+            },
+            shape: spec.checkpoint.as_ref().map(|spec| spec.shape.clone()).unwrap_or_default(),
+            objects: spec.objects.clone(),
+        }
+    }
+
+    /// A process was asked for: it gets its actor.
+    pub(super) fn begin(&mut self, life: Life, launched: Result<Launched, LaunchError>, load: Option<Load>) {
+        let launched = match launched {
             Ok(launched) => launched,
             Err(error) => return self.report_end(life, How::NotStarted(error.to_string())),
         };
+        let load = load.map(|load| Load { mark: launched.mark.clone(), ..load });
         let beacon = launched.child.as_ref().map(|(_, beacon)| Arc::clone(beacon));
         self.registry.insert(life, beacon);
         self.tickets.insert(launched.ticket, life);
@@ -137,15 +162,15 @@ impl Pool {
         }
     }
 
-    fn report_end(&self, life: Life, how: How) {
+    pub(super) fn report_end(&self, life: Life, how: How) {
         let (stdout, stderr, toll) = (Captured::default(), Captured::default(), Toll::default());
         let ending = Ending { how, running: 0, stdout, stderr, toll };
         self.node.do_send(Happened(life, ProcessEvent::Ended(ending)));
     }
 
     /// The keeper has reaped a process, or could not start it.
-    fn gone(&mut self, ticket: Ticket, how: How, toll: Toll) {
-        let Some(life) = self.tickets.remove(&ticket) else { return };
+    fn gone(&mut self, ticket: Ticket, how: How, toll: Toll, ctx: &mut Context<Pool>) {
+        let Some(life) = self.tickets.remove(&ticket) else { return self.template_gone(ticket, &how, ctx) };
         self.registry.remove(life);
         match self.processes.get(&life) {
             Some(process) => process.do_send(ProcessOrder::Gone(how, toll)),
@@ -211,17 +236,19 @@ impl Parent for Pool {
 impl Handler<Order> for Pool {
     type Result = ();
 
-    fn handle(&mut self, order: Order, _: &mut Context<Self>) {
+    fn handle(&mut self, order: Order, ctx: &mut Context<Self>) {
         inject::point("pool");
         match order {
-            Order::Start(life, spec) => self.start(life, &spec, &Bytes::new()),
-            Order::Execute(life, spec, key) => self.start(life, &spec, &key),
-            Order::Process(life, order) => {
-                if let Some(process) = self.processes.get(&life) {
-                    process.do_send(order);
-                }
+            Order::Start(life, spec) => self.start(life, &spec, &Bytes::new(), ctx),
+            Order::Execute(life, spec, key) => self.start(life, &spec, &key, ctx),
+            Order::Process(life, order) => match self.processes.get(&life) {
+                Some(process) => process.do_send(order),
+                None => self.unwanted(life, ctx),
+            },
+            Order::Forget(job) => {
+                self.templates.remove(&job);
+                self.forget_preloading(job);
             }
-            Order::Forget(job) => drop(self.templates.remove(&job)),
         }
     }
 }
@@ -229,7 +256,7 @@ impl Handler<Order> for Pool {
 impl Handler<Kept> for Pool {
     type Result = ();
 
-    fn handle(&mut self, Kept(event): Kept, _: &mut Context<Self>) {
+    fn handle(&mut self, Kept(event): Kept, ctx: &mut Context<Self>) {
         inject::point("pool");
         match event {
             KeeperEvent::Spawned { ticket, pid } => {
@@ -251,7 +278,7 @@ impl Handler<Kept> for Pool {
                 } else {
                     How::NotStarted(why)
                 };
-                self.gone(ticket, how, Toll::default());
+                self.gone(ticket, how, Toll::default(), ctx);
             }
             KeeperEvent::Exited { ticket, exit, .. } => {
                 let how = match exit.status {
@@ -260,7 +287,7 @@ impl Handler<Kept> for Pool {
                 };
                 let is_kill = how == How::Signalled(libc::SIGKILL);
                 let toll = Toll { peak: exit.max_rss, oom_kills: is_kill.then(oom_kills).flatten() };
-                self.gone(ticket, how, toll);
+                self.gone(ticket, how, toll, ctx);
             }
             KeeperEvent::AllEnded { left } => {
                 if left > 0 {

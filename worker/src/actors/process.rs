@@ -2,7 +2,7 @@
 //! and reports its end once: when the keeper has reaped it and all that it said has been heard. What a short command
 //! writes is read once, at its end, without a task and without the event loop.
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::net::UnixStream as StdStream, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
@@ -63,6 +63,8 @@ pub struct Process {
     node: Addr<Node>,
     spawner: Spawner,
     attended: Option<Attended>,
+    /// What a copy of a template is told once the keeper has taken it over: until then it must start nothing.
+    unsaid: Option<(StdStream, Load)>,
     /// Dropped, the child ends.
     words: Option<mpsc::UnboundedSender<(ToChild, Bytes)>>,
     beacon: Option<Arc<Beacon>>,
@@ -85,7 +87,7 @@ impl Process {
         spawner: Spawner,
         me: Addr<Process>,
     ) -> Process {
-        let Launched { ticket, stdout, stderr, child, attended } = launched;
+        let Launched { ticket, stdout, stderr, child, mark, attended } = launched;
         let (asks, asked) = mpsc::channel(1);
         let mut process = Process {
             life,
@@ -93,6 +95,7 @@ impl Process {
             node,
             spawner,
             attended,
+            unsaid: None,
             words: None,
             beacon: None,
             gone: None,
@@ -104,13 +107,16 @@ impl Process {
         };
         if let (Some((socket, beacon)), Some(load)) = (child, load) {
             process.read_output();
-            process.talk(socket, load, me);
             process.beacon = Some(beacon);
+            match mark {
+                Some(_) => process.unsaid = Some((socket, load)),
+                None => process.talk(socket, load, me),
+            }
         }
         process
     }
 
-    fn talk(&mut self, socket: std::os::unix::net::UnixStream, load: Load, me: Addr<Process>) {
+    fn talk(&mut self, socket: StdStream, load: Load, me: Addr<Process>) {
         let socket = UnixStream::from_std(socket).expect("a fresh socket can be registered");
         let (incoming, outgoing) = socket.into_split();
         let (words, spoken) = mpsc::unbounded_channel();
@@ -207,8 +213,11 @@ impl Handler<ProcessOrder> for Process {
                     let _ = words.send((ToChild::Answered(answer), payload));
                 }
             }
-            ProcessOrder::Stop => self.words = None,
+            ProcessOrder::Stop => (self.words, self.unsaid) = (None, None),
             ProcessOrder::Begun { pid } => {
+                if let Some((socket, load)) = self.unsaid.take() {
+                    self.talk(socket, load, ctx.address());
+                }
                 if let Some(attended) = &mut self.attended {
                     attended.began(pid);
                 }

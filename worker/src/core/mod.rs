@@ -8,7 +8,8 @@
 //! - `outcome`: runs that went well - `death`: processes that ended - `tally`: how much is told of them
 //! - `watch`: timeouts, memory, stuck tasks - `weigh`: processes that grow - `pressure`, `oom`: a machine without memory
 //! - `objects`: what children map - `job`: jobs that come and go - `closing`: the end
-//! - [`command`]: templates and outputs - [`keys`], [`ranges`]: finding a task's bytes
+//! - [`preload`]: children that are copies of a process - [`command`]: templates and outputs
+//! - [`keys`], [`ranges`]: finding a task's bytes
 //!
 //! Invariant (`check`): each task of a held batch waits, or is in the hands of exactly one process, until it is
 //! reported or handed back; then never again.
@@ -38,6 +39,7 @@ pub mod notice;
 mod objects;
 mod oom;
 mod outcome;
+pub mod preload;
 mod pressure;
 pub mod ranges;
 mod recall;

@@ -15,7 +15,7 @@ mod outbox;
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -257,7 +257,7 @@ impl Keeper {
             }
             let mut fds = Vec::new();
             match sys::receive(self.socket.as_fd(), &mut buffer, &mut fds) {
-                Ok(length) if length > 0 => match read_request(&buffer[..length], &mut fds) {
+                Ok(length) if length > 0 => match Request::read(&buffer[..length], &mut fds) {
                     Ok(request) => self.serve(request, fds),
                     Err(error) => {
                         complain(&format!("{error}; everything is being ended"));
@@ -390,16 +390,4 @@ impl Keeper {
             }
         }
     }
-}
-
-/// A request from its message, or from the memory file that came with it.
-fn read_request(message: &[u8], fds: &mut Vec<OwnedFd>) -> io::Result<Request> {
-    if message != Request::IN_FILE || fds.is_empty() {
-        return Request::decode(message);
-    }
-    let mut file = File::from(fds.remove(0));
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    Request::decode(&bytes)
 }

@@ -3,8 +3,8 @@
 //! `keeper` splits the program in two: the keeper, parent and only reaper of everything, and the engine, which asks it
 //! through `spawner` (by the words of `event`, in the bytes of `protocol`). `kill` ends whole trees, found by `procfs`;
 //! `attended` is one that somebody sends signals to. `beacon` and `output` are what a parent has of a child besides its
-//! exit: which task it runs, and what it wrote. `leftover` finds what outlived keeper and engine, by a mark of `owner`.
-//! `sys` holds the project's only `unsafe`.
+//! exit: which task it runs, and what it wrote; `pass` gives descriptors to others. `leftover` finds what outlived keeper
+//! and engine, by a mark of `owner`. `sys` holds the project's only `unsafe`.
 
 pub mod attended;
 pub mod beacon;
@@ -14,6 +14,7 @@ pub mod kill;
 pub mod leftover;
 pub mod output;
 pub mod owner;
+pub mod pass;
 pub mod procfs;
 mod protocol;
 pub mod spawner;

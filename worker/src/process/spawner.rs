@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 use super::event::{KeeperEvent, Ticket};
 use super::keeper::EngineEnd;
+use super::pass::pass;
 use super::procfs::Process;
 use super::protocol::{CHILD_FDS, ContainsNul, INLINE, Order, Request, Strings, decode_events};
 use super::{owner, sys};
@@ -275,12 +276,7 @@ impl Link {
     }
 
     fn send(&self, message: &Message) -> Result<(), Errno> {
-        let raw: Vec<RawFd> = message.fds.iter().map(AsRawFd::as_raw_fd).collect();
-        let control = [ControlMessage::ScmRights(&raw)];
-        let control = if raw.is_empty() { &[] } else { &control[..] };
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        sendmsg::<()>(self.outgoing.as_raw_fd(), &[IoSlice::new(&message.bytes)], control, flags, None)
-            .map(drop)
+        pass(&self.outgoing, &message.bytes, &message.fds).map(drop)
     }
 
     /// Every change of the queue is one call, so a panic elsewhere leaves it whole.

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test, which clippy does not see without the usual harness")]
 
 mod coordinator;
+mod preload;
 mod scripts;
 
 use std::{
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
     }
 }
 
+fn all() -> impl Iterator<Item = &'static scripts::Script> {
+    scripts::ALL.iter().chain(preload::ALL)
+}
+
 /// What the standard harness does, one test after the other. Arguments that are no options filter by name.
 fn run_tests() -> ExitCode {
     let filters: Vec<String> =
@@ -37,7 +42,7 @@ fn run_tests() -> ExitCode {
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
     let mut failed = Vec::new();
     let mut passed = 0;
-    for script in scripts::ALL.iter().filter(|script| wanted(script.name)) {
+    for script in all().filter(|script| wanted(script.name)) {
         let program = std::env::current_exe().unwrap();
         let run = Command::new(program)
             .env(ROLE, script.name)
@@ -65,7 +70,7 @@ fn run_tests() -> ExitCode {
 fn under_test(role: &str) -> ExitCode {
     let end = split().unwrap();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::DEBUG).init();
-    let script = scripts::ALL.iter().find(|script| script.name == role).expect("a script of this name");
+    let script = all().find(|script| script.name == role).expect("a script of this name");
     let (door, doorway) = door();
     let keeper = end.keeper;
     std::thread::spawn(move || {

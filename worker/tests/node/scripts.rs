@@ -38,7 +38,7 @@ pub const ACTORS: [&str; 5] = ["node", "link", "pool", "process", "monitor"];
 
 macro_rules! scripts {
     ($($name:ident: $slots:literal slots, faults $faults:literal, code $code:literal;)*) => {
-        pub const ALL: &[Script] = &[$(Script {
+        pub const ALL: &[$crate::scripts::Script] = &[$($crate::scripts::Script {
             name: stringify!($name),
             slots: $slots,
             faults: $faults,
@@ -47,6 +47,7 @@ macro_rules! scripts {
         }),*];
     };
 }
+pub(crate) use scripts;
 
 scripts! {
     values_come_back: 2 slots, faults "", code 0;
@@ -70,11 +71,11 @@ scripts! {
     a_panic_of_the_node_ends_the_program: 1 slots, faults "panic:node@9", code 70;
 }
 
-fn value(outcome: &Outcome) -> &[u8] {
+pub fn value(outcome: &Outcome) -> &[u8] {
     outcome.as_ref().expect("a value")
 }
 
-fn failure(outcome: &Outcome) -> &Failure {
+pub fn failure(outcome: &Outcome) -> &Failure {
     outcome.as_ref().expect_err("a failure")
 }
 

@@ -8,6 +8,7 @@ mod jobs;
 mod limits;
 mod memory;
 mod objects;
+mod preload;
 mod random;
 mod recall;
 mod runs;

@@ -1,7 +1,9 @@
 //! What the engine asks of the keeper, and its bytes.
 
 use std::ffi::{CStr, CString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 
@@ -64,6 +66,18 @@ const NO_LANE: u64 = u64::MAX;
 impl Request {
     /// The message that says: the request is in the first descriptor, a memory file.
     pub(in crate::process) const IN_FILE: &[u8] = &[0];
+
+    /// A request from its message, or from the memory file that came with it.
+    pub(in crate::process) fn read(message: &[u8], fds: &mut Vec<OwnedFd>) -> io::Result<Self> {
+        if message != Self::IN_FILE || fds.is_empty() {
+            return Self::decode(message);
+        }
+        let mut file = File::from(fds.remove(0));
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Self::decode(&bytes)
+    }
 
     pub(in crate::process) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
