@@ -62,6 +62,11 @@ def another_file() -> None:
     maniple.map(abs, [1], checkpoint="notes")
 
 
+def faulty() -> None:
+    Path("faulty.py").write_text("1 / 0")
+    maniple.map(abs, [1], preload=["faulty"])
+
+
 def with_program(path: str) -> None:
     ENGINES.end()
     os.environ["MANIPLE_BINARY"] = path
@@ -90,6 +95,8 @@ MISTAKES: dict[str, Any] = {
     "a function that cannot be loaded there": lambda: maniple.map(Unloadable(), [1]),
     "a module that is missing there": lambda: maniple.map(Needy(), [1]),
     "a module that cannot be sent along": lambda: maniple.map(abs, [1], modules=["numpy"]),
+    "a module that cannot be preloaded": faulty,
+    "preload= of what is no module": lambda: maniple.map(abs, [1], preload="numpy"),
     "a task that does not pickle": lambda: maniple.map(abs, [1, lock]),
     "an initializer that raises": lambda: maniple.map(abs, [1], initializer=no_table),
     "shared= for no parameter": lambda: maniple.map(abs, [1], shared={"table": 1}),

@@ -122,11 +122,8 @@ fn heads() -> Vec<(&'static str, String)> {
     let versioned = Work::Function(FunctionSpec {
         module: text("m"),
         function: text("f"),
-        path: vec![],
-        python: None,
         pickled: Some(vec![7].into()),
         version: Some(text("3.11")),
-        packages: vec![],
         ..FunctionSpec::default()
     });
     let preloaded = Work::Function(FunctionSpec {

@@ -176,6 +176,11 @@ pub struct Job {
     #[arg(long, value_name = "PATH", conflicts_with = "command", help_heading = "Processes")]
     pub python: Option<String>,
 
+    /// Modules that one process of each machine imports, of which the others are copies that share its memory
+    #[arg(long, value_name = "MODULE,MODULE,..", value_parser = values::module, value_delimiter = ',')]
+    #[arg(conflicts_with = "command", help_heading = "Processes")]
+    pub preload: Vec<String>,
+
     /// Most tasks of a process's life; then another takes its place [default: no limit]
     #[arg(long, value_name = "N", conflicts_with = "command", help_heading = "Processes")]
     pub tasks_per_process: Option<NonZeroU32>,

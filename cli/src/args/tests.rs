@@ -61,6 +61,7 @@ fn every_option_of_a_job_is_taken_over() {
     let job = job(
         "run -j 3 a.b:C.f --tasks t.csv --text code --text day --checkpoint c --fresh --retries 7 \
                    --retry-errors 2 --timeout 0.25 --memory 512M --batch-size 9 --tasks-per-process 4 --recycle-memory 1G --flush 0 --grace 0 --python py \
+                   --preload pandas,a.b --preload c \
                    --quiet --json",
     );
     assert_eq!(job.text, ["code", "day"]);
@@ -76,6 +77,7 @@ fn every_option_of_a_job_is_taken_over() {
     let Work::Function(function) = job.work(&[], "/w") else { panic!("a function") };
     assert_eq!((function.module.as_str(), function.function.as_str()), ("a.b", "C.f"));
     assert_eq!((function.path, function.python), (vec!["/w".to_owned()], Some("py".to_owned())));
+    assert_eq!(function.preload, ["pandas", "a.b", "c"]);
 }
 
 #[test]
@@ -132,6 +134,8 @@ fn a_mistake_is_one_line() {
         ("run --tasks t.csv f:g --checkpoint c --columns a --any-shape", "cannot be used with '--any-shape'"),
         ("run --tasks t.csv --checkpoint c --columns a -- echo", "cannot be used with"),
         ("run --tasks t.csv f:g --checkpoint c --compress lz4", "[possible values: none, zstd]"),
+        ("run --tasks t.csv f:g --preload pandas,,numpy", "\"\" is no name of a Python module"),
+        ("run --tasks t.csv --preload pandas -- echo", "cannot be used with"),
         ("run --tasks t.csv --python p -- echo", "'--python <PATH>' cannot be used with"),
         ("sun", "'sun'"),
         ("worker -j 4", "--access-file <FILE>; see 'maniple worker --help'"),

@@ -112,6 +112,11 @@ impl FromStr for ColumnNames {
     }
 }
 
+/// The dotted name of a module.
+pub fn module(text: &str) -> Result<String, String> {
+    if is_dotted(text) { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name of a Python module")) }
+}
+
 /// The import path of a Python function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionName {

@@ -24,6 +24,7 @@ impl Job {
                 function: name.function.clone(),
                 path: vec![cwd.to_owned()],
                 python: self.python.clone(),
+                preload: self.preload.clone(),
                 ..FunctionSpec::default()
             }),
             None => Work::Command(CommandSpec {

@@ -63,8 +63,8 @@ class Executor(Base):
     shared
         Values by name: a call whose function has a parameter of that name, and is not given it, gets the value as a
         keyword argument. See :func:`maniple.map`.
-    modules
-        Modules that are sent along; see :func:`maniple.map`.
+    modules, preload
+        Modules that are sent along, and that are imported once on each machine; see :func:`maniple.map`.
     max_tasks_per_child
         How many calls a process makes; then another takes its place. None: any number.
     retries, timeout, memory
@@ -88,6 +88,7 @@ class Executor(Base):
         initargs: tuple[Any, ...] = (),
         shared: dict[str, Any] | None = None,
         modules: Iterable[str | ModuleType] = (),
+        preload: Iterable[str | ModuleType] = (),
         max_tasks_per_child: int | None = None,
         retries: int = 3,
         timeout: float | None = None,
@@ -102,8 +103,8 @@ class Executor(Base):
         self.workers = max_workers or os.cpu_count() or 1
         """How many calls run at a time."""
         begin = None if initializer is None else pickled((initializer, initargs))
-        authkey = bytes(multiprocessing.process.current_process().authkey)
-        function = describe(_call.maker(begin, authkey), shared=shared, modules=modules, engine=self._engine)
+        maker = _call.maker(begin, bytes(multiprocessing.process.current_process().authkey))
+        function = describe(maker, shared=shared, modules=modules, preload=preload, engine=self._engine)
         self._shared = tuple(shared or ())
         self._spec = job_spec(function, limits(retries, 0, timeout, memory, max_tasks_per_child))
         self._codec = Codec()

@@ -43,6 +43,7 @@ def map(
     initializer: Callable[..., Any] | None = None,
     initargs: tuple[Any, ...] = (),
     modules: Iterable[str | ModuleType] = (),
+    preload: Iterable[str | ModuleType] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     any_work: bool = False,
@@ -87,6 +88,10 @@ def map(
     modules
         Modules, or names of modules, that are sent along since the machines that run tasks may lack them: their source
         text, packages with all that is below them, and what they import from the folder that they are in.
+    preload
+        Modules, or names of modules, that take long to import: one process of each machine imports them, and the others
+        are copies of it that share its memory. They must leave no threads running, and are not to seed numpy's or
+        Python's common generator of random numbers: each copy seeds these anew.
     checkpoint
         File that keeps every outcome; see ``maniple.Checkpoint``. None: values are kept in memory only.
     fresh
@@ -181,6 +186,7 @@ def map(
         initializer=initializer,
         initargs=initargs,
         modules=modules,
+        preload=preload,
         engine=engine,
     )
     spec = job_spec(function, limits(retries, retry_errors, timeout, memory), kept_in, batch_size)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import wait as wait_for
 from multiprocessing import TimeoutError as PoolTimeoutError
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._executor import Executor
@@ -142,6 +142,8 @@ class Pool:
         Called once in each process, before its first task.
     maxtasksperchild
         How many chunks of tasks a process takes; then another takes its place. None: any number.
+    preload
+        Modules that one process imports, of which the others are copies; see :func:`maniple.map`.
     engine
         The cluster that runs the tasks, if it is not the one that was connected to last.
 
@@ -160,6 +162,7 @@ class Pool:
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
         *,
+        preload: Iterable[str | ModuleType] = (),
         engine: Cluster | None = None,
     ) -> None:
         processes = counted("Number of processes", processes, "at least 1", (1 << 16) - 1)
@@ -170,6 +173,7 @@ class Pool:
             initializer=initializer,
             initargs=tuple(initargs),
             max_tasks_per_child=maxtasksperchild,
+            preload=preload,
             engine=engine,
         )
         self._closed = False

@@ -117,6 +117,7 @@ def run_pools(
     timeout: float | None = None,
     retries: int = 3,
     modules: Iterable[str | ModuleType] = (),
+    preload: Iterable[str | ModuleType] = (),
     progress: bool | Shown | None = None,
     engine: Cluster | None = None,
 ) -> Any:
@@ -151,7 +152,7 @@ def run_pools(
         gives them a row of NaN.
     columns
         Names of what ``func`` returns, for frames and for readers of the checkpoint.
-    timeout, retries, modules, progress, engine
+    timeout, retries, modules, preload, progress, engine
         As in :func:`maniple.map`.
 
     Returns
@@ -177,8 +178,9 @@ def run_pools(
     existing = "Resume" if resume_from_backup else "SetAside"
     names = texts("columns", columns)
     kept_in = None if backup_file is None else checkpoint_spec(backup_file, existing, names, KEYS, "Open")
+    function = describe(func, modules=modules, preload=preload, engine=engine)
     return _rows(
-        job_spec(describe(func, modules=modules, engine=engine), limits(retries, timeout=timeout), kept_in, chunk_size),
+        job_spec(function, limits(retries, timeout=timeout), kept_in, chunk_size),
         args,
         num_threads,
         shown(progress),
@@ -210,6 +212,7 @@ def run_pools_queue(
     output: Output = "numpy",
     on_error: OnError = "raise",
     modules: Iterable[str | ModuleType] = (),
+    preload: Iterable[str | ModuleType] = (),
     progress: bool | Shown | None = None,
     engine: Cluster | None = None,
 ) -> Any:
@@ -230,7 +233,7 @@ def run_pools_queue(
         is returned, and what is done is on the disk within a second.
     debug_monitor, debug_log, progress_log, dynamic_njobs
         Only False.
-    output, on_error, modules, progress, engine
+    output, on_error, modules, preload, progress, engine
         As in :func:`run_pools`.
 
     Returns
@@ -251,8 +254,9 @@ def run_pools_queue(
     width = whole("expected_result_length", expected_result_length, "a number of values, at least 1", 1, (1 << 16) - 1)
     kept_in = checkpoint_spec(backup_file, "Resume", [], KEYS, {"Width": width})
     timeout = 120.0 if task_timeout is None else task_timeout
+    function = describe(python_function, modules=modules, preload=preload, engine=engine)
     return _rows(
-        job_spec(describe(python_function, modules=modules, engine=engine), limits(timeout=timeout), kept_in),
+        job_spec(function, limits(timeout=timeout), kept_in),
         args,
         n_jobs,
         shown(progress),

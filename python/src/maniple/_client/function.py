@@ -14,7 +14,7 @@ from ..errors import FunctionError
 from .cargo import Cargo, dumped
 from .engine import ENGINES
 from .packages import names_in, names_of, versions
-from .sources import Named, packed
+from .sources import Named, packed, preloaded
 from .spec import Work
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def describe(
     initializer: Callable[..., Any] | None = None,
     initargs: tuple[Any, ...] = (),
     modules: Iterable[Named] = (),
+    preload: Iterable[Named] = (),
     engine: Cluster | None = None,
 ) -> Work:
     """What is sent of a function: it gets what is `shared` as keyword arguments, the initializer is called before it.
 
-    With it go the `modules`, and to a cluster the caller's own.
+    With it go the `modules`, and to a cluster the caller's own. One process of each machine imports `preload`.
 
     Raises
     ------
@@ -84,8 +85,10 @@ def describe(
     cargo.share(shared)
     module, name = name_of(function)
     spec: dict[str, Any] = {"module": module, "function": name, "path": path(), "python": sys.executable}
+    if names := preloaded(preload):
+        spec["preload"] = names
     is_remote = (engine or ENGINES.default()) is not None
-    sent = packed(modules, function, own=is_remote)
+    sent = packed(modules, function, names, own=is_remote)
     is_imported = initializer is None and is_importable(function, module, name)
     if is_imported and sent is None:
         if is_remote:

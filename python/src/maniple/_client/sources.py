@@ -31,11 +31,11 @@ INSTALLED = ("site-packages", "dist-packages")
 STANDARD = [os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
 
 
-def packed(modules: Iterable[Named], function: Any, *, own: bool) -> bytes | None:
+def packed(modules: Iterable[Named], function: Any, preload: Iterable[str] = (), *, own: bool) -> bytes | None:
     """What `provide` takes: modules by name, those of their folders that they import, and with `own` the caller's.
 
-    The caller's own are those that are imported here, or that `function` or the script imports, and that lie below the
-    folder of the script or the working directory.
+    The caller's own are those that are imported here, are to be preloaded, or are imported by `function` or the script,
+    and that lie below the folder of the script or the working directory.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def packed(modules: Iterable[Named], function: Any, *, own: bool) -> bytes | Non
         known.update(asked_for(name))
         folders.append(os.path.dirname(os.path.realpath(known[name][0] or ".")))
     waiting = [text for _, _, text in known.values()]
-    names = [*sys.modules, *imports_of(getattr(function, "__code__", None)), *script_imports()] if own else []
+    code = getattr(function, "__code__", None)
+    names = [*sys.modules, *preload, *imports_of(code), *script_imports()] if own else []
     while True:
         for name in dict.fromkeys(name.partition(".")[0] for name in names):
             if name not in known and (tree := own_sources(name, folders)):
@@ -70,6 +71,19 @@ def names_of(modules: Iterable[Named]) -> list[str]:
         if not isinstance(module, (str, ModuleType)):
             raise TypeError(f"modules=: {module!r} is neither a module nor the name of one")
         found.append((module if isinstance(module, str) else module.__name__).partition(".")[0])
+    return list(dict.fromkeys(found))
+
+
+def preloaded(modules: Iterable[Named]) -> list[str]:
+    """The full names of modules that are to be preloaded."""
+    if isinstance(modules, (str, ModuleType)) or not isinstance(modules, Iterable):
+        raise TypeError(f"preload={modules!r}: give a list of modules, or of their names")
+    found: list[str] = []
+    for module in modules:
+        name = module.__name__ if isinstance(module, ModuleType) else module
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise TypeError(f"preload=: {module!r} is neither a module nor the name of one")
+        found.append(name)
     return list(dict.fromkeys(found))
 
 
