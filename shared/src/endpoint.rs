@@ -107,7 +107,7 @@ impl Endpoint {
                 greet(stream, hello, self.limits(), address, failed).await
             }
             Endpoint::Network { access, tls } => {
-                let (stream, address) = connect_tls(access, tls, Timing::with_lease(lease)).await?;
+                let (stream, address) = connect_tls(access, tls, Timing::of_visitor(lease)).await?;
                 // With TLS 1.3 a refused certificate is heard of at the first read.
                 let failed = |error: CodecError| match error {
                     CodecError::Io(error) => ConnectError::first_read(access, &address, &error).into(),

@@ -20,7 +20,7 @@ from .access import Access
 
 PIECE = 256 << 10
 """Bytes that are turned into others at once."""
-HANDSHAKE_LIMIT = 5.0
+HANDSHAKE_LIMIT = 10.0
 """Seconds from knocking to being let in."""
 
 
