@@ -34,6 +34,8 @@ KINDS = (
     ("python without checkpoint", "large"),
 )
 """The 20 jobs of a round: how each is handed in, what its tasks do."""
+LATER = ("in use", "cannot join cluster")
+"""What a client says that may be given again: its checkpoint still has a writer, or the coordinator is stopped."""
 SLACK = 240.0
 """Seconds that a job may take beyond three times what it is meant to."""
 
@@ -133,7 +135,7 @@ class Run:
         return [*head, *options, *what] if job.name == "command" else [*head, *what, *options]
 
     def _client(self, command: list[str | Path], wanted: tuple[int, ...]) -> bytes:
-        """Run a client, again if it is killed, and until its checkpoint is free; what it printed."""
+        """Run a client, again if it is killed or has to come later; what it printed."""
         said = f"job{self.job.number}"
         out, error = (self.cluster.folder / "said" / name for name in (f"{said}.out", said))
         while not self.over.is_set():
@@ -154,7 +156,7 @@ class Run:
             words = error.read_text()
             if code == -9 and not self.over.is_set():
                 self.clients.resumed += 1
-            elif "in use" in words and time.monotonic() < self.deadline:
+            elif any(reason in words for reason in LATER) and time.monotonic() < self.deadline:
                 time.sleep(0.5)
             elif code in wanted:
                 text = out.read_bytes()
