@@ -7,7 +7,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use shared::{
     door::Doorway,
     inject,
-    security::{AcceptError, Timing, accept_tls, tls::server_config},
+    security::{Timing, accept_tls, tls::server_config},
     supervision,
     wire::Role,
 };
@@ -116,9 +116,6 @@ impl Handler<Knocked> for Listener {
                     match accept_tls(socket, &network.cluster, &tls, Timing::with_lease(lease)).await {
                         Ok((stream, role)) => {
                             let_in(stream, Some(role), lease, coordinator, address.to_string()).await
-                        }
-                        Err(error @ AcceptError::HungUp) => {
-                            tracing::debug!(%address, %error, "a connection ended")
                         }
                         Err(error) => tracing::warn!(%address, %error, "turned a connection away"),
                     }
