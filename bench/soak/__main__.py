@@ -44,12 +44,23 @@ class Soak:
         self.trouble: list[str] = []
         self.kinds: dict[str, int] = {}
         self.tasks = 0
-        self.over = threading.Event()
+        self.over, self.ended = threading.Event(), threading.Event()
+        self.interrupted = False
         self.cluster = Cluster(maniple, folder, f"soak-{os.getpid()}")
         self.began = time.monotonic()
         self.clients = Clients()
         self.sampler = Sampler(self.cluster, out / "samples.csv", self.began)
-        self.faults = Faults(self.cluster, self.clients, out / "faults.csv", self.began, seconds, seed)
+        self.faults = Faults(self.cluster, self.clients, out / "faults.csv", self.began, seconds, seed, self.pause)
+
+    def interrupt(self, *_: object) -> None:
+        """Note that somebody has had enough; an exception in the midst of a wait would leave locks in disorder."""
+        self.interrupted = True
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless it is over."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.interrupted and not self.ended.is_set():
+            time.sleep(0.2)
 
     def say(self, text: str) -> None:
         """Tell how it goes."""
@@ -105,27 +116,31 @@ class Soak:
                 self.sampler.at_rest = False
             self.say(f"round {self.sampler.round} is over")
             self.sampler.round += 1
+        self.ended.set()
 
     def run(self) -> None:
         """Jobs and faults, until the time is over and the last jobs have ended."""
         self.sampler.start()
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+            signal.signal(number, self.interrupt)
         rounds = threading.Thread(target=self.rounds)
         rounds.start()
         dice = random.Random(self.dice.random())
         try:
-            while rounds.is_alive():
-                rounds.join(dice.uniform(2, 4) / 3 * self.every)
-                if rounds.is_alive() and self.left() > 0:
+            while rounds.is_alive() and not self.interrupted:
+                self.pause(dice.uniform(2, 4) / 3 * self.every)
+                if rounds.is_alive() and self.left() > 0 and not self.interrupted:
                     try:
                         self.faults.next_one()
                     except Exception:
                         self.blame(f"fault: {traceback.format_exc()}")
-        except KeyboardInterrupt:
-            self.blame("interrupted")
-            self.over.set()
+            if self.interrupted:
+                self.blame("interrupted")
+                self.over.set()
             while rounds.is_alive():
-                self.clients.kill_all()
-                rounds.join(0.5)
+                if self.interrupted:
+                    self.clients.kill_all()
+                time.sleep(0.2)
         finally:
             self.sampler.over.set()
             self.sampler.join()
@@ -179,8 +194,6 @@ def main() -> int:
     if not asked.maniple.exists():
         parser.error(f"{asked.maniple} is not there; run `make build`")
     asked.out.mkdir(parents=True, exist_ok=True)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="maniple-soak-") as folder:
         soak = Soak(asked.maniple.resolve(), Path(folder), asked.out, asked.seconds, asked.every, asked.seed)
         soak.run()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster import WORKERS, Cluster, marked, send
@@ -33,7 +34,17 @@ KINDS = {
 class Faults:
     """Does faults and writes them down."""
 
-    def __init__(self, cluster: Cluster, clients: Clients, path: Path, began: float, seconds: float, seed: int) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        clients: Clients,
+        path: Path,
+        began: float,
+        seconds: float,
+        seed: int,
+        pause: Callable[[float], None],
+    ) -> None:
+        self.pause = pause
         self.cluster, self.clients, self.began, self.seconds = cluster, clients, began, seconds
         self.dice = random.Random(seed)
         self.resting = threading.Lock()
@@ -61,13 +72,10 @@ class Faults:
         self.file.flush()
         self.done[what] = self.done.get(what, 0) + 1
 
-    @staticmethod
-    def _stop(pids: list[int], seconds: float) -> None:
+    def _stop(self, pids: list[int], seconds: float) -> None:
         send(pids, signal.SIGSTOP)
-        try:
-            time.sleep(seconds)
-        finally:
-            send(pids, signal.SIGCONT)
+        self.pause(seconds)
+        send(pids, signal.SIGCONT)
 
     def _do(self, what: str) -> None:
         dice, cluster = self.dice, self.cluster
