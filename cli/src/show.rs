@@ -35,14 +35,33 @@ pub enum Results {
 pub struct Show {
     reporter: Reporter,
     results: Results,
+    written: Written,
     quiet: bool,
     last: Progress,
+}
+
+/// The tasks whose results were written, a bit each: a coordinator that was started anew has kept none, and sends all.
+#[derive(Default)]
+struct Written(Vec<u64>);
+
+impl Written {
+    /// Adds a task; whether it was not there yet.
+    fn insert(&mut self, task: TaskIndex) -> bool {
+        let (word, bit) = ((task.0 / u64::BITS) as usize, 1 << (task.0 % u64::BITS));
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        let is_new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        is_new
+    }
 }
 
 impl Show {
     pub fn new(quiet: bool, results: Results) -> Show {
         let mode = Mode::choose(quiet, &Terminal::of_this_process());
-        Show { reporter: Reporter::new(mode, Instant::now()), results, quiet, last: Progress::default() }
+        let reporter = Reporter::new(mode, Instant::now());
+        Show { reporter, results, written: Written::default(), quiet, last: Progress::default() }
     }
 
     /// How far the job was when last heard of.
@@ -69,13 +88,14 @@ impl Show {
         }
     }
 
-    /// Writes results.
-    pub fn results(&self, tasks: &[TaskRange], payload: &[u8]) -> io::Result<()> {
+    /// Writes results that have not been written yet.
+    pub fn results(&mut self, tasks: &[TaskRange], payload: &[u8]) -> io::Result<()> {
         let mut text = Vec::new();
         let values = msgpack::values(payload).map_while(Result::ok);
         for (task, value) in tasks.iter().flat_map(|range| range.tasks()).zip(values) {
             match &self.results {
                 Results::Kept => return Ok(()),
+                _ if !self.written.insert(task) => {}
                 Results::Lines(list) => line(list, task, value, &mut text),
                 Results::Outputs => text.extend(stdout_of(value)),
             }

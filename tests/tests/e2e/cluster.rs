@@ -145,3 +145,28 @@ fn two_jobs_share_a_cluster() {
     }
     cluster.stop();
 }
+
+/// Found by the soak. Without a checkpoint a coordinator that is started anew has no value, and computes all again.
+#[test]
+fn reproduces_results_that_were_printed_twice_when_the_coordinator_was_started_anew() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "f.py",
+        "import time\ndef f(n):\n    with open('log', 'a') as log: log.write('x\\n')\n    time.sleep(0.002)\n    return n\n",
+    );
+    scratch.numbers("tasks.jsonl", 0..2_000);
+    let mut cluster = Cluster::start(&scratch, &[1]);
+    let client = scratch.start("submit --access-file access/client.access f:f --tasks tasks.jsonl");
+    scratch.wait_for_lines("log", 1_000);
+    drop(cluster.kill_coordinator());
+    cluster.start_coordinator();
+    let ended = client.wait().expect_code(0);
+    let mut lines: Vec<_> = ended.stdout.lines().map(str::to_owned).collect();
+    let mut expected: Vec<_> = (0..2_000).map(|n| format!("[[{n}],{n}]")).collect();
+    lines.sort();
+    expected.sort();
+    let extra: Vec<_> = lines.iter().zip(lines.iter().skip(1)).filter(|(one, next)| one == next).collect();
+    let lost: Vec<_> = expected.iter().filter(|line| !lines.contains(line)).collect();
+    assert!(extra.is_empty() && lost.is_empty(), "twice: {extra:?}, lost: {lost:?}\n{}", ended.stderr);
+    cluster.stop();
+}
