@@ -89,7 +89,8 @@ def plot(folder: Path) -> str:
         drawn.append(f'<line x1="{x:.1f}" y1="{above}" x2="{x:.1f}" y2="{height - GAP + 12}" stroke="{colour}"/>')
     for number, (title, column, unit, roles) in enumerate(PANELS):
         drawn += panel(title, series(rows, column, unit, roles), TOP + number * (HEIGHT + GAP), longest)
-    for minute in range(0, int(longest / 60) + 1, max(1, round(longest / 60 / 12))):
+    step = next(minutes for minutes in (1, 2, 5, 10, 30, 60, 240) if longest / 60 <= 13 * minutes or minutes == 240)
+    for minute in range(0, int(longest / 60) + 1, step):
         x = LEFT + minute * 60 / longest * WIDTH
         drawn.append(f'<text x="{x:.1f}" y="{height - GAP + 26}" text-anchor="middle">{minute}</text>')
     legend = "minutes; ticks: faults; long lines: the coordinator was killed and started anew"
