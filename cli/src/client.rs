@@ -245,7 +245,15 @@ impl Client {
                 }
                 outgoing.feed(&FromClient::Taken { job, bytes }, Bytes::new()).await?;
             }
-            ToClient::Finished(summary) => return Ok(Some(End::Summary(summary))),
+            ToClient::Finished(summary) => {
+                let (done, missing) = (summary.progress.done, self.show.missing(summary.progress.done));
+                if missing > 0 && self.stop.is_none() {
+                    let what = format!("{missing} of {done} results are missing, they were lost with a connection");
+                    let fault = Fault::storage(format!("{what}; run it again: with --checkpoint nothing is lost"));
+                    self.stop = Some(Stop::Fault(fault));
+                }
+                return Ok(Some(End::Summary(summary)));
+            }
             ToClient::Accepted { .. }
             | ToClient::Began { .. }
             | ToClient::Attached(_)

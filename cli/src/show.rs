@@ -88,6 +88,12 @@ impl Show {
         }
     }
 
+    /// How many results of so many were not written, if any are.
+    pub fn missing(&self, done: u64) -> u64 {
+        let written = self.written.0.iter().map(|word| u64::from(word.count_ones())).sum();
+        if matches!(self.results, Results::Kept) { 0 } else { done.saturating_sub(written) }
+    }
+
     /// Writes results that have not been written yet.
     pub fn results(&mut self, tasks: &[TaskRange], payload: &[u8]) -> io::Result<()> {
         let mut text = Vec::new();
@@ -124,5 +130,19 @@ fn stdout_of(value: &[u8]) -> Vec<u8> {
         Some(Output::Text(text)) => text.into_bytes(),
         Some(Output::Bytes(bytes)) => bytes.to_vec(),
         Some(Output::Other(_)) | None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_counts_once_and_what_is_missing_is_known() {
+        let mut show = Show::new(true, Results::Outputs);
+        let new: Vec<bool> = [0, 64, 0, 63].map(|task| show.written.insert(TaskIndex(task))).into();
+        assert_eq!(new, [true, true, false, true]);
+        assert_eq!((show.missing(3), show.missing(5), show.missing(2)), (0, 2, 0));
+        assert_eq!(Show::new(true, Results::Kept).missing(5), 0);
     }
 }
