@@ -27,6 +27,18 @@ IMPORTER = os.getpid()
 KEPT = [bytes([number]) * (1 << 20) for number in range(64)]
 """
 
+LEAVES = """
+import os, subprocess
+IMPORTER = os.getpid()
+ends = os.pipe()
+def leave():
+    if pid := os.fork():
+        os.write(ends[1], str(pid).encode())
+        os._exit(0)
+started = subprocess.Popen(["sleep", "1000"], OPTIONS)
+LEFT = int(os.read(ends[0], 99)) if "leave" in "OPTIONS" else started.pid
+"""
+
 
 @pytest.fixture
 def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -215,6 +227,36 @@ def submitted(function: Callable[..., Any], tasks: list[Any], preload: list[str]
         return executor.submit(function, *tasks).result()
 
 
+@pytest.mark.parametrize("how", ["SIG_IGN", "lambda *_: os.waitpid(-1, os.WNOHANG)"])
+def test_reproduces_a_module_by_which_children_are_reaped(tmp_path: Path, monkeypatch: Any, how: str) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "reaps.py").write_text(f"import os\nfrom signal import *\nsignal(SIGCHLD, {how})")
+    assert maniple.map(abs, range(-9, 0), preload=["reaps"]) == [*range(9, 0, -1)]
+
+
+@pytest.mark.parametrize("program", ["start_new_session=True", "start_new_session=True, preexec_fn=leave"])
+def test_reproduces_what_an_import_leaves_running(tmp_path: Path, monkeypatch: Any, program: str) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "leaves.py").write_text(LEAVES.replace("OPTIONS", program))
+
+    def left() -> tuple[int, int]:
+        import leaves  # type: ignore[import-not-found]
+
+        return leaves.IMPORTER, leaves.LEFT
+
+    with Executor(1) as warm:  # so that the engine goes on
+        assert warm.submit(abs, -1).result() == 1
+        with Executor(1, preload=["leaves"]) as executor:
+            importer, pid = executor.submit(left).result()
+            assert executor.submit(left).result() == (importer, pid), "it is there for as long as the job is"
+            os.kill(pid, 0)
+            os.kill(importer, signal.SIGKILL)
+            gone(pid)
+            assert executor.submit(left).result() == (importer, pid), "the copy goes on"
+        left_by = maniple.map(lambda _: left(), [1], preload=["leaves"])[0]
+        gone(left_by[1])
+
+
 @pytest.mark.parametrize("act", [maniple.map, submitted])
 def test_what_cannot_be_preloaded_is_a_mistake(tmp_path: Path, monkeypatch: Any, act: Callable[..., Any]) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -242,7 +284,12 @@ def test_what_cannot_be_preloaded_is_a_mistake(tmp_path: Path, monkeypatch: Any,
 
 
 def test_names_are_checked() -> None:
-    for wrong, why in ((3, "give a list of modules"), ("json", "give a list"), ([3], "3 is neither a module nor")):
+    for wrong, why in (
+        (3, "give a list of modules"),
+        ("json", "give a list"),
+        (b"os", "give"),
+        ([3], "3 is neither a module nor"),
+    ):
         with pytest.raises(TypeError, match=why):
             maniple.map(abs, [1], preload=wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="'a b' is neither a module nor the name of one"):

@@ -178,10 +178,7 @@ impl Launcher {
             Passed { fd: theirs.into(), number: CONTROL },
             Passed { fd: self.template.try_clone()?, number: TEXT },
         ];
-        let mut request = self.python(job, function, &[CONTROL]);
-        let (name, room) = owner::room();
-        request.environment.push((name.into(), room.into()));
-        let ticket = self.spawner.spawn(&SpawnRequest { leaves_strays: true, ..request }, passed)?;
+        let ticket = self.spawner.spawn(&self.python(job, function, &[CONTROL]), passed)?;
         Ok((ticket, ours))
     }
 

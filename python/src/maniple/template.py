@@ -35,7 +35,8 @@ if "Codec" not in globals():
 
 DESCRIPTORS = 4  # of a copy: its control socket, its beacon, its stdout and stderr
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-MARK = "MANIPLE_PROCESS"  # in the environment, where the keeper left room for it
+MARK = "MANIPLE_PROCESS"  # in the environment; those of all processes of a keeper are of one length
+UNCOPIED = "the process that preloads modules could not be copied"
 LOST = 71  # a copy that its keeper does not have
 
 
@@ -64,7 +65,7 @@ class Template:
                 if (born := self.fork(descriptors)) is None:
                     return descriptors[0], descriptors[1]
             except OSError as error:
-                self.send("NotForked", number=number, why=text_of(error))
+                self.send("NotForked", number=number, why=f"{UNCOPIED}: {text_of(error)}")
             else:
                 if born:
                     self.send("Forked", number=number, pid=born[0], started=born[1])
@@ -89,7 +90,7 @@ class Template:
                     raise Unloadable(f"no module {missing} on {host}, and it is to be preloaded") from error
                 if missing:
                     raise Unloadable(f"no module {missing} on {host}, and {name}, to be preloaded, needs it") from error
-                what = f"{name_of(type(error))}: {text_of(error)}"
+                what = f"{name_of(type(error))}: {text_of(error)}".removesuffix(": ")
                 raise Unloadable(f"module {name}, which is to be preloaded, raised {what} on {host}") from error
             if threads := _thread._count():
                 what = f"leaves {threads} thread{'' if threads == 1 else 's'} running"
@@ -123,7 +124,8 @@ class Template:
         os.close(waits)
         words = os.read(said, 1 << 12).decode()
         os.kill(between, signal.SIGKILL)
-        os.waitpid(between, 0)
+        with contextlib.suppress(ChildProcessError):  # a module may have had its children reaped by others
+            os.waitpid(between, 0)
         os.close(said)
         os.close(goes)
         if words.startswith("-"):

@@ -76,7 +76,7 @@ def names_of(modules: Iterable[Named]) -> list[str]:
 
 def preloaded(modules: Iterable[Named]) -> list[str]:
     """The full names of modules that are to be preloaded."""
-    if isinstance(modules, (str, ModuleType)) or not isinstance(modules, Iterable):
+    if isinstance(modules, (str, bytes, ModuleType)) or not isinstance(modules, Iterable):
         raise TypeError(f"preload={modules!r}: give a list of modules, or of their names")
     found: list[str] = []
     for module in modules:
