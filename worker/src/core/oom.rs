@@ -14,8 +14,8 @@ const RECENT: Duration = Duration::from_secs(10);
 pub struct OomKills {
     /// The counts of the last while, and the one before.
     readings: VecDeque<(Instant, u64)>,
-    /// When the last while's ends were explained by it.
-    explained: VecDeque<Instant>,
+    /// What is counted up to this has explained ends already, as far as it could.
+    explained: u64,
 }
 
 impl OomKills {
@@ -29,10 +29,9 @@ impl OomKills {
     pub fn explain(&mut self, count: u64, now: Instant) -> bool {
         self.forget(now);
         let Some((_, before)) = self.readings.front() else { return false };
-        let is_one = count.saturating_sub(*before) > self.explained.len() as u64;
-        if is_one {
-            self.explained.push_back(now);
-        }
+        let explained = self.explained.max(*before);
+        let is_one = count > explained;
+        self.explained = explained + u64::from(is_one);
         is_one
     }
 
@@ -40,9 +39,6 @@ impl OomKills {
         let is_old = |at: &Instant| *at + RECENT <= now;
         while self.readings.get(1).is_some_and(|(at, _)| is_old(at)) {
             self.readings.pop_front();
-        }
-        while self.explained.front().is_some_and(is_old) {
-            self.explained.pop_front();
         }
     }
 }
@@ -68,5 +64,16 @@ mod tests {
         assert!(kills.explain(12, at(17)), "9 s after it was counted");
         kills.read(12, at(20));
         assert!(!kills.explain(12, at(20)), "12 s after");
+    }
+
+    #[test]
+    fn reproduces_a_rise_that_explained_an_end_twice() {
+        let start = Instant::now();
+        let at = |tenths: u64| start + Duration::from_millis(100 * tenths);
+        let mut kills = OomKills::default();
+        kills.read(0, at(0));
+        assert!(kills.explain(1, at(2)));
+        (1..=10).for_each(|second| kills.read(1, at(10 * second)));
+        assert!(!kills.explain(1, at(105)), "the rise is forgotten later than what it has explained");
     }
 }
