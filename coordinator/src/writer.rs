@@ -238,7 +238,11 @@ impl<A: FnMut(Answer)> Writer<A> {
                 if let Some(dir) = &self.dir
                     && let Err(error) = keep_end(dir, &summary)
                 {
-                    tracing::warn!(job = %self.spec.id, %error, "failed to keep the end of a job");
+                    tracing::warn!(job = %self.spec.id, %error, "failed to keep the end of a job; it is forgotten");
+                    // Without an end it would begin again with the next coordinator. To remove it takes no room.
+                    if let Err(error) = std::fs::remove_dir_all(dir) {
+                        tracing::warn!(path = %dir.display(), %error, "failed to remove an ended job");
+                    }
                 }
             }
         }

@@ -91,3 +91,29 @@ fn nothing_more_is_told_to_a_client_that_is_gone() {
         "{answers:?}"
     );
 }
+
+#[test]
+fn reproduces_a_cancelled_job_that_a_restart_began_again_as_its_end_found_no_room() {
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let dir = state.path().join("job");
+    let mut writer = Writer::new(
+        JobSpec::new(shared::id::JobId(1), Work::Command(CommandSpec::default())),
+        Some(dir.clone()),
+        |_| {},
+    );
+    writer.begin();
+    writer.carry_out(Order::Keys(Bytes::from_static(&[1, 2])));
+    writer.carry_out(Order::KeysComplete(2));
+    assert!(dir.join("tasks").exists());
+    // Nothing can be written there, as on a full disk.
+    std::fs::create_dir(dir.join("summary.new")).expect("a folder");
+    let summary = Summary {
+        job: None,
+        progress: Default::default(),
+        groups: Vec::new(),
+        stopped: None,
+        incidents: Default::default(),
+    };
+    writer.carry_out(Order::Ended(Box::new(summary)));
+    assert!(!dir.exists(), "a restart finds it, and no end of it");
+}
