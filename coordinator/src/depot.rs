@@ -91,7 +91,14 @@ impl Depot {
     /// Carries out an order.
     pub fn carry_out(&mut self, order: Order) -> Option<Answer> {
         let (object, done) = match order {
-            Order::Write(object, at, piece) => (object, self.write(object, at, &piece)),
+            Order::Write(object, at, piece) => {
+                let done = self.write(object, at, &piece);
+                if done.is_err() {
+                    // Its job's end may need the room.
+                    self.drop(object);
+                }
+                (object, done)
+            }
             Order::Seal(object, crc) => match self.seal(object, crc) {
                 Ok(true) => (object, Ok(Answer::Sealed(object))),
                 Ok(false) => return Some(Answer::Failed(object, damaged())),
@@ -244,6 +251,21 @@ mod tests {
             matches!(&told, Some(Answer::Failed(OBJECT, why)) if why.why == StopCause::Storage),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn reproduces_a_full_disk_on_which_the_end_of_the_job_found_no_room_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = below(dir.path());
+        fs::create_dir(&objects).unwrap();
+        let mut depot = Depot::new(Some(dir.path()), &BTreeSet::new());
+        std::os::unix::fs::symlink("/dev/full", part(&objects, OBJECT)).unwrap();
+        let told = depot.carry_out(Order::Write(OBJECT, 0, Bytes::from_static(b"hello")));
+        assert!(
+            matches!(&told, Some(Answer::Failed(_, why)) if why.message.contains("No space left")),
+            "{told:?}"
+        );
+        assert_eq!(fs::read_dir(objects).unwrap().count(), 0);
     }
 
     #[test]
