@@ -160,6 +160,10 @@ impl Objects {
                 stage,
                 asked: None,
             });
+            if known.stage == Stage::Failed {
+                // Of jobs that are ending: this one may have better luck.
+                known.stage = Stage::Part(0);
+            }
             known.jobs.insert(job);
             if spec.size == 0 || (known.size, known.crc) != (spec.size, spec.crc) {
                 out.push(Effect::Stop(job, nonsense("describes an object that cannot be")));

@@ -148,6 +148,17 @@ fn what_cannot_be_kept_stops_all_its_jobs_once() {
 }
 
 #[test]
+fn reproduces_a_job_that_waited_for_ever_for_what_could_not_be_kept_for_the_one_before() {
+    let mut objects = whole(STEP);
+    let stopped = Stopped { why: StopCause::Storage, message: "a fault of the disk".to_owned() };
+    on(&mut objects, Event::Failed { object: OBJECT, stopped });
+    on(&mut objects, needed(NEXT, &[spec(OBJECT, STEP)]));
+    assert_eq!(on(&mut objects, Event::ClientHere(NEXT)), [ask(NEXT, 0)]);
+    assert_eq!(on(&mut objects, Event::JobEnded(JOB)), []);
+    assert!(objects.lacks(NEXT));
+}
+
+#[test]
 fn a_worker_gets_piece_after_piece_and_waits_for_what_is_not_here_yet() {
     let mut objects = whole(STEP + 1);
     assert_eq!(on(&mut objects, wish(1, 0)), [send(1, 0, STEP)]);
