@@ -1,6 +1,6 @@
 //! Clients that are told of jobs which others have submitted. They decide nothing about a job but whether it is waited for.
 
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use shared::{
@@ -61,10 +61,8 @@ impl Coordinator {
 
     /// A connection is gone: whom it has followed is left alone from now on, if by its client, too.
     pub(super) fn left(&mut self, session: SessionId) {
-        for desk in self.desks.values_mut() {
-            if desk.followers.remove(&session) && desk.client.is_none() {
-                desk.client_gone = Some(Instant::now());
-            }
+        for (job, desk) in &mut self.desks {
+            desk.left(session, self.core.objects.lacks(*job));
         }
     }
 

@@ -135,8 +135,60 @@ impl Desk {
         is_needed && self.client_gone.is_some_and(|since| since.elapsed() >= grace)
     }
 
+    /// Somebody does not follow it any more: one that went on for them waits for its client from now on.
+    pub fn left(&mut self, session: SessionId, lacks: bool) {
+        let is_followed = self.complete && !lacks && !self.spec.wants_results;
+        if self.followers.remove(&session) && is_followed && self.client.is_none() {
+            self.client_gone = Some(Instant::now());
+        }
+    }
+
     /// Whether the client has too much to read.
     pub fn is_behind(&self) -> bool {
         self.unread >= UNREAD_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{AsyncContext, Context};
+    use shared::{
+        id::JobId,
+        job::{CommandSpec, Work},
+    };
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(3600);
+
+    /// A job that somebody follows, and whose client has been gone for the grace.
+    fn followed(wants_results: bool, complete: bool) -> Desk {
+        let work = Work::Command(CommandSpec::default());
+        let spec = JobSpec { wants_results, ..JobSpec::new(JobId(1), work) };
+        let mut desk = Desk::new(spec, Arc::default(), complete, Context::new().address());
+        desk.client_gone = Instant::now().checked_sub(GRACE);
+        assert!(desk.client_gone.is_some());
+        desk.followers.insert(SessionId(1));
+        desk
+    }
+
+    #[test]
+    fn reproduces_a_job_that_lived_on_by_followers_who_could_not_keep_it() {
+        for (wants_results, complete, lacks) in
+            [(true, true, false), (false, false, false), (false, true, true)]
+        {
+            let mut desk = followed(wants_results, complete);
+            assert!(desk.is_abandoned(GRACE, lacks));
+            desk.left(SessionId(1), lacks);
+            assert!(desk.is_abandoned(GRACE, lacks), "{wants_results} {complete} {lacks}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_was_followed_waits_for_its_client_from_when_that_ends() {
+        let mut desk = followed(false, true);
+        assert!(!desk.is_abandoned(GRACE, false));
+        desk.left(SessionId(1), false);
+        assert!(!desk.is_abandoned(GRACE, false) && desk.is_abandoned(Duration::ZERO, false));
     }
 }
