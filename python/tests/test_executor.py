@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy
 import pytest
-from harness import gone
+from harness import gone, kill_engine, until
 
 import maniple
 from maniple import Executor, TaskFailed
@@ -303,6 +303,25 @@ def test_reproduces_a_callback_that_waited_for_itself(act: Any, fifo: str) -> No
         open(fifo, "w").close()
         assert "callback of a future" in str(heard.get(timeout=60))
     assert maniple.map(abs, [-1], processes=2) == [1]
+
+
+def test_reproduces_an_engine_that_died_just_before_it_got_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    true_take, deaths = ENGINES.take, iter([True])
+
+    def take(*options: Any) -> Any:
+        connection = true_take(*options)
+        if next(deaths, False):
+            kill_engine()
+            until(lambda: connection.is_lost)
+        return connection
+
+    monkeypatch.setattr(ENGINES, "take", take)
+    executor = Executor(1)
+    assert executor.submit(abs, -1).result(PATIENCE) == 1
+    ended = threading.Thread(target=executor.shutdown, daemon=True)
+    ended.start()
+    ended.join(PATIENCE)
+    assert not ended.is_alive()
 
 
 INTERRUPTS = {

@@ -280,20 +280,20 @@ class Executor(Base):
             if not more:
                 return
 
-    def _take_off(self) -> Flight:
-        """A new job."""
-        flight = Flight(self, ENGINES.take(self._processes, self._engine, self._pump), self._spec)
+    def _take_off(self) -> None:
+        """Begin a job; there is none if it was lost at once."""
+        self._flight = flight = Flight(self, ENGINES.take(self._processes, self._engine, self._pump))
         self._flights.add(flight)
-        self._flight = flight
-        return flight
+        flight.begin(self._spec)
 
     def _send(self) -> None:
-        flight = self._flight
-        if flight is not None and flight.is_full:
-            flight.end()
-            flight = None
-        if flight is None:
-            flight = self._take_off()
+        if self._flight is not None and self._flight.is_full:
+            self._flight.end()
+            self._flight = None
+        if self._flight is None:
+            self._take_off()
+        if (flight := self._flight) is None:
+            return
         room, size = self._room.size - self._in_flight(), 0
         items: list[Item] = []
         keys: list[bytes] = []

@@ -26,6 +26,7 @@ from .codec import Undecodable
 from .errors import FunctionError
 
 if TYPE_CHECKING:
+    from ._client.cargo import Cargo
     from ._executor import Executor
 
 ROUND = 0.05
@@ -95,16 +96,20 @@ class Item:
 class Flight:
     """A job that carries calls; `items` are those in flight, by their position in it."""
 
-    def __init__(self, executor: Executor, connection: Connection, spec: JobSpec) -> None:
+    def __init__(self, executor: Executor, connection: Connection) -> None:
         self.executor, self.connection = weakref.ref(executor), connection
         self.number = secrets.randbits(64)
         self.items: dict[int, Item] = {}
         self.calls = self.bytes = 0
+        self.cargo: Cargo | None = None
+
+    def begin(self, spec: JobSpec) -> None:
+        """Submit the job; it may be told here that the connection is lost."""
         # Here they are mapped, and may go with the executor.
-        self.cargo = spec.cargo if connection.is_remote else None
-        submit = spec.submit(self.number, elsewhere=connection.is_remote)
-        connection.follow(self.number, self)
-        connection.say(submit)
+        self.cargo = spec.cargo if self.connection.is_remote else None
+        submit = spec.submit(self.number, elsewhere=self.connection.is_remote)
+        self.connection.follow(self.number, self)
+        self.connection.say(submit)
 
     def send(self, items: list[Item], keys: list[bytes]) -> None:
         """More calls."""
