@@ -117,12 +117,10 @@ class Connection:
         self._lease = welcome["Accepted"]["lease_ms"] / 1e3
         if network:
             network.idle = self._await
-        self._threads = [
-            threading.Thread(target=self._listen, name="maniple", daemon=True),
-            threading.Thread(target=self._answer, name="maniple-answer", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._listener = threading.Thread(target=self._listen, name="maniple", daemon=True)
+        self._writer = threading.Thread(target=self._answer, name="maniple-answer", daemon=True)
+        self._listener.start()
+        self._writer.start()
 
     @staticmethod
     def _hello() -> dict[str, Any]:
@@ -171,7 +169,7 @@ class Connection:
                 done.set()
 
         self._due.put(act_and_tell)
-        while self._threads[1].is_alive() and not done.wait(1):
+        while self._writer.is_alive() and not done.wait(1):
             pass
 
     def follow(self, number: int, job: Listener, *, survives: bool = False) -> None:
@@ -199,16 +197,16 @@ class Connection:
         self._due.put(None)
         if not self.is_own_thread:
             try:
-                self._threads[1].join(FAREWELL_LIMIT)
+                self._writer.join(FAREWELL_LIMIT)
             finally:  # also if it was interrupted
                 self._shut()
-            for thread in self._threads:
-                thread.join()
+            self._writer.join()
+            self._listener.join()
 
     @property
     def is_own_thread(self) -> bool:
         """Whether this is one of its threads, which must not wait for what it brings itself."""
-        return threading.current_thread() in self._threads
+        return threading.current_thread() in (self._listener, self._writer)
 
     def refuse_callbacks(self, what: str) -> None:
         """Raise RuntimeError in the thread that calls the callbacks of futures: it would wait for itself for ever."""
@@ -255,13 +253,10 @@ class Connection:
 
     def _await(self) -> None:
         """Wait until bytes have come."""
-        if not self._is_readable(self._lease):
-            raise TimeoutError(f"no sign of life for {self._lease:g} s")
-
-    def _is_readable(self, timeout: float) -> bool:
         poll = select.poll()
         poll.register(self._stream.fileno(), select.POLLIN)
-        return bool(poll.poll(timeout * 1e3))
+        if not poll.poll(self._lease * 1e3):
+            raise TimeoutError(f"no sign of life for {self._lease:g} s")
 
     def _read(self) -> tuple[Any, bytearray]:
         head, payload = struct.unpack("<II", self._take(8))
