@@ -3,15 +3,21 @@
 //! The oldest batch goes first. A child belongs to one job, so a slot changes its job only when its child is idle or
 //! a job with work has no slot at all; then each job has at least one slot in turn.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use shared::id::{BatchId, JobId, TaskIndex, count};
 
 use super::{
     Core,
     event::{Effect, Effects, Life},
-    slot::{Command, RUNS, State},
+    slot::{Command, Place, RUNS, State},
 };
+
+/// A task that runs for so long is not waited for by a job without a slot. Each process is looked at twice in that time.
+const LONG: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn schedule(&mut self, now: Instant, out: &mut Effects) {
@@ -101,7 +107,8 @@ impl Core {
 
     /// Of the jobs that wait, the one with the fewest slots; the latest job, if none waits.
     fn next_job(&self) -> Option<JobId> {
-        let waiting = self.waiting_jobs().into_iter().min_by_key(|job| self.places_of(*job));
+        let fewest = |job: &JobId| (self.places_of(*job), self.places_left_to(*job));
+        let waiting = self.waiting_jobs().into_iter().min_by_key(fewest);
         let latest = || {
             let warm = |(id, job): &(&JobId, &super::Job)| {
                 job.unloadable.is_none() && !self.is_command(**id) && !self.lacks_objects(**id)
@@ -128,15 +135,17 @@ impl Core {
         self.places.iter().filter(|place| place.job() == Some(job)).count()
     }
 
+    /// How many slots a job still has that it is to leave.
+    fn places_left_to(&self, job: JobId) -> usize {
+        let leaves =
+            |place: &&Place| matches!(&place.state, State::Child(child) if child.job == job && child.leaving);
+        self.places.iter().filter(leaves).count()
+    }
+
     /// Ends children whose slots other jobs need.
     fn vacate(&mut self, now: Instant, out: &mut Effects) {
         let waiting = self.waiting_jobs();
-        let is_coming = |state: &State| match state {
-            State::Empty | State::Stopping { .. } => true,
-            State::Child(child) => child.leaving || child.doom.is_some(),
-            State::Starting(_) | State::Commands(_) => false,
-        };
-        let mut coming = self.places.iter().filter(|place| is_coming(&place.state)).count();
+        let mut coming = self.places.iter().filter(|place| place.state.is_coming()).count();
         for job in &waiting {
             let starting = |state: &State| matches!(state, State::Starting(own) if own == job);
             let starting = self.places.iter().filter(|place| starting(&place.state)).count();
@@ -147,9 +156,8 @@ impl Core {
                     coming += 1;
                 }
             }
-            let runs_commands = self.places.iter().any(|place| matches!(place.state, State::Commands(_)));
-            if coming == 0 && !runs_commands && self.places_of(*job) == 0 {
-                coming += usize::from(self.ask_to_leave(*job));
+            if coming == 0 && self.places_of(*job) == 0 {
+                self.ask_to_leave(*job, now);
             }
         }
         for index in 0..self.places.len() {
@@ -181,24 +189,55 @@ impl Core {
         }
     }
 
-    /// Takes a slot from the job that has most of them, for one that has none.
-    fn ask_to_leave(&mut self, needy: JobId) -> bool {
-        let candidate = |index: &usize| match &self.places[*index].state {
-            State::Child(child) if child.job != needy && !child.leaving && child.doom.is_none() => {
-                Some((self.places_of(child.job), RUNS.saturating_sub(child.runs.len())))
-            }
-            State::Child(_)
-            | State::Empty
-            | State::Starting(_)
-            | State::Commands(_)
-            | State::Stopping { .. } => None,
+    /// Takes a slot from the job that has most of them, for one that has none, unless one comes free soon anyway.
+    fn ask_to_leave(&mut self, needy: JobId, now: Instant) {
+        let is_short = |place: &Place| !place.is_long(now);
+        let leaves = |place: &Place| match &place.state {
+            State::Child(child) => child.leaving,
+            State::Commands(_) => true,
+            State::Empty | State::Starting(_) | State::Stopping { .. } => false,
+        };
+        if self.places.iter().any(|place| leaves(place) && is_short(place)) {
+            return;
+        }
+        let somebody_leaves = self.places.iter().any(leaves);
+        let candidate = |index: &usize| {
+            let place = &self.places[*index];
+            let State::Child(child) = &place.state else { return None };
+            let may = child.job != needy && !child.leaving && child.doom.is_none();
+            let short = is_short(place);
+            let room = RUNS.saturating_sub(child.runs.len());
+            (may && (short || !somebody_leaves)).then(|| (short, self.places_of(child.job), room))
         };
         let chosen = (0..self.places.len()).filter(|index| candidate(index).is_some()).max_by_key(candidate);
-        let Some(index) = chosen else { return false };
-        if let State::Child(child) = &mut self.places[index].state {
+        if let Some(index) = chosen
+            && let State::Child(child) = &mut self.places[index].state
+        {
             child.leaving = true;
         }
-        true
+    }
+}
+
+impl State {
+    /// Whether the slot comes free by itself, without a task that it would wait for.
+    fn is_coming(&self) -> bool {
+        match self {
+            State::Empty | State::Stopping { .. } => true,
+            State::Child(child) => child.doom.is_some() || child.leaving && child.runs.is_empty(),
+            State::Starting(_) | State::Commands(_) => false,
+        }
+    }
+}
+
+impl Place {
+    /// Whether its task has been seen to run for so long that nobody should wait for its end.
+    fn is_long(&self, now: Instant) -> bool {
+        let since = match &self.state {
+            State::Child(child) => (child.sample.running > 0).then_some(child.sample.since),
+            State::Commands(commands) => commands.front().map(|command| command.since),
+            State::Empty | State::Starting(_) | State::Stopping { .. } => None,
+        };
+        since.is_some_and(|since| now.saturating_duration_since(since) >= LONG)
     }
 }
 

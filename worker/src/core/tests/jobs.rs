@@ -20,6 +20,20 @@ fn idle_children_make_room_for_another_job() {
 }
 
 #[test]
+fn reproduces_an_idle_child_that_was_kept_while_a_busy_one_was_waited_for() {
+    script(2)
+        .job(function_job(1))
+        .job(function_job(2))
+        .grant(1, 1, 0, 1)
+        .grant(2, 2, 0, 1)
+        .ready(0)
+        .ready(1)
+        .expect(&["start 0 for job 1", "start 1 for job 1", "run 0 b1 [0..1] from 1", "stop 1"])
+        .exited(1, 0, "")
+        .expect(&["start 1 for job 2"]);
+}
+
+#[test]
 fn a_job_without_a_slot_gets_one_from_the_job_with_most() {
     let mut script = script(2);
     script.job(function_job(1)).job(function_job(2)).grant(1, 1, 1, 2).ready(0).ready(1);
@@ -36,6 +50,33 @@ fn a_job_without_a_slot_gets_one_from_the_job_with_most() {
         .expect(&["report 3 b1 [1..2] 1 bytes", "forget b1", "run 0 b5 [5..6] from 3"])
         .exited(1, 0, "")
         .expect(&["start 1 for job 2"]);
+}
+
+#[test]
+fn a_job_without_a_slot_does_not_wait_for_a_long_task_while_others_are_short() {
+    let mut script = script(2);
+    script.job(function_job(1)).job(function_job(2)).grant(1, 1, 1, 2).ready(0).ready(1);
+    for batch in 2..9 {
+        script.grant(batch, 1, batch, batch + 1);
+    }
+    // Slot 1 is asked to leave, but its task turns out to be a long one.
+    script.grant(9, 2, 0, 1).sample(1, 1, 2, None).pass(ms(500)).sample(1, 1, 2, None).out.clear();
+    script
+        .ran(0, 1, 1, &[])
+        .expect(&["report 1 b1 [1..2] 1 bytes", "forget b1", "run 0 b5 [5..6] from 3"])
+        .pass(ms(500))
+        .sample(1, 1, 2, None)
+        .ran(0, 2, 1, &[])
+        .ran(0, 3, 1, &[])
+        .exited(0, 0, "")
+        .expect(&[
+            "report 2 b3 [3..4] 1 bytes",
+            "forget b3",
+            "report 3 b5 [5..6] 1 bytes",
+            "forget b5",
+            "stop 0",
+            "start 0 for job 2",
+        ]);
 }
 
 #[test]
