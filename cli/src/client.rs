@@ -7,16 +7,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shared::{
-    codec::{CodecError, FrameReader, FrameWriter},
-    endpoint::{Connected, Endpoint},
+    endpoint::Endpoint,
     job::JobSpec,
     outcome::leaves_no_time,
     wire::client::{FromClient, StopCause, Stopped, Summary, ToClient},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
 use crate::{
     fault::Fault,
@@ -24,6 +20,7 @@ use crate::{
     sent::Sent,
     show::Show,
     stop::{self, Stop},
+    talk::{Talk, Turn},
     tasks::Chunk,
 };
 
@@ -53,15 +50,6 @@ pub struct Client {
     all_read: bool,
     stored: bool,
     stop: Option<Stop>,
-}
-
-type Incoming = FrameReader<Box<dyn AsyncRead + Send + Unpin>>;
-type Outgoing = FrameWriter<Box<dyn AsyncWrite + Send + Unpin>>;
-
-/// Why one connection is over.
-enum Over {
-    End(End),
-    Lost(String),
 }
 
 impl Client {
@@ -96,18 +84,16 @@ impl Client {
     async fn follow(&mut self) -> Result<End, Fault> {
         let next = "start it again and repeat this command; what is durable is not run again";
         loop {
-            if let Some(connected) = self.line.connect(&self.show, next).await? {
-                match self.talk(connected).await {
-                    Over::End(end) => return Ok(end),
-                    Over::Lost(why) => self.show.note(&format!("lost the coordinator ({why}); reconnecting")),
-                }
-            }
-            tokio::select! {
-                () = self.line.pause() => {}
+            let mut talk = tokio::select! {
+                talk = self.line.connect(&self.show, next) => talk?,
                 Some(signal) = self.signals.recv() => {
                     self.add(Stop::Signal(signal, None));
                     return Ok(End::Summary(Box::new(self.cut_off())));
                 }
+            };
+            match self.converse(&mut talk).await {
+                Ok(end) => return Ok(end),
+                Err(why) => self.line.lost(&why, &self.show),
             }
         }
     }
@@ -125,103 +111,78 @@ impl Client {
         }
     }
 
-    async fn talk(&mut self, connected: Connected) -> Over {
-        let Connected { mut incoming, mut outgoing, lease, .. } = connected;
-        match self.converse(&mut incoming, &mut outgoing, lease).await {
-            Ok(over) => over,
-            Err(error) => Over::Lost(error.to_string()),
-        }
-    }
-
-    async fn converse(
-        &mut self,
-        incoming: &mut Incoming,
-        outgoing: &mut Outgoing,
-        lease: Duration,
-    ) -> Result<Over, CodecError> {
-        outgoing.feed(&FromClient::Submit(Box::new(self.spec.clone())), Bytes::new()).await?;
-        outgoing.flush().await?;
+    /// Until the job's end, or that of the connection: that is an error, in one line.
+    async fn converse(&mut self, talk: &mut Talk) -> Result<End, String> {
+        talk.say(&FromClient::Submit(Box::new(self.spec.clone())), Bytes::new())?;
         let mut accepted = false;
-        let mut beat = tokio::time::interval(lease / 3);
         loop {
             tokio::select! {
                 biased;
-                Some(signal) = self.signals.recv() => self.interrupt(signal, outgoing).await?,
-                frame = incoming.next() => {
-                    let Some(frame) = frame? else { return Ok(Over::Lost("it hung up".into())) };
-                    match frame.message()? {
+                Some(signal) = self.signals.recv() => self.interrupt(signal, talk)?,
+                turn = talk.turn() => {
+                    let Turn::Heard(frame) = turn? else { continue };
+                    match frame.message().map_err(|error| error.to_string())? {
                         ToClient::Accepted { known, .. } => {
                             accepted = true;
-                            self.say_again(known, outgoing).await?;
+                            self.say_again(known, talk)?;
                         }
-                        message => if let Some(end) = self.heard(message, frame.payload, outgoing).await? {
-                            return Ok(Over::End(end));
+                        message => if let Some(end) = self.heard(message, frame.payload, talk)? {
+                            return Ok(end);
                         },
                     }
                 }
-                chunk = self.tasks.recv(), if accepted && !self.all_read => self.read(chunk, outgoing).await?,
-                _ = beat.tick() => outgoing.feed(&FromClient::Heartbeat, Bytes::new()).await?,
-                signal = stop::grace_over(self.stop.as_ref()) => self.stop(Stop::Signal(signal, None), outgoing).await?,
+                chunk = self.tasks.recv(), if accepted && !self.all_read && talk.is_said() => self.read(chunk, talk)?,
+                signal = stop::grace_over(self.stop.as_ref()) => self.stop(Stop::Signal(signal, None), talk)?,
             }
-            outgoing.flush().await?;
         }
     }
 
-    async fn read(
-        &mut self,
-        chunk: Option<Result<Chunk, Fault>>,
-        outgoing: &mut Outgoing,
-    ) -> Result<(), CodecError> {
+    fn read(&mut self, chunk: Option<Result<Chunk, Fault>>, talk: &mut Talk) -> Result<(), String> {
         match chunk {
             Some(Ok(chunk)) => {
                 self.show.chunk(&chunk);
-                self.send(&chunk, outgoing).await?;
+                self.send(&chunk, talk)?;
                 self.sent.push(chunk);
             }
             Some(Err(fault)) => {
                 self.all_read = true;
-                self.stop(Stop::Fault(fault), outgoing).await?;
+                self.stop(Stop::Fault(fault), talk)?;
             }
             None => {
                 self.all_read = true;
-                self.send_end(outgoing).await?;
+                self.send_end(talk)?;
             }
         }
         Ok(())
     }
 
-    async fn send(&self, chunk: &Chunk, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+    fn send(&self, chunk: &Chunk, talk: &mut Talk) -> Result<(), String> {
         let message = FromClient::Tasks { job: self.spec.id, count: chunk.count };
-        outgoing.feed(&message, chunk.keys.clone()).await
+        talk.say(&message, chunk.keys.clone())
     }
 
-    async fn send_end(&self, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+    fn send_end(&self, talk: &mut Talk) -> Result<(), String> {
         let message = FromClient::TasksEnd { job: self.spec.id, total: self.sent.total() };
-        outgoing.feed(&message, Bytes::new()).await
+        talk.say(&message, Bytes::new())
     }
 
     /// Says what the coordinator does not know of what was said before.
-    async fn say_again(&mut self, known: u64, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+    fn say_again(&mut self, known: u64, talk: &mut Talk) -> Result<(), String> {
         if !self.stored {
             for chunk in self.sent.behind(known) {
-                self.send(&chunk, outgoing).await?;
+                self.send(&chunk, talk)?;
             }
         }
         if self.all_read && !self.stored && !matches!(self.stop, Some(Stop::Fault(_))) {
-            self.send_end(outgoing).await?;
+            self.send_end(talk)?;
         }
         match &self.stop {
-            Some(stop) => self.send_cancel(stop.is_at_once(), outgoing).await,
+            Some(stop) => self.send_cancel(stop.is_at_once(), talk),
             None => Ok(()),
         }
     }
 
-    async fn heard(
-        &mut self,
-        message: ToClient,
-        payload: Bytes,
-        outgoing: &mut Outgoing,
-    ) -> Result<Option<End>, CodecError> {
+    fn heard(&mut self, message: ToClient, payload: Bytes, talk: &mut Talk) -> Result<Option<End>, String> {
         match message {
             ToClient::Progress(progress) => self.show.progress(progress),
             ToClient::Note(text) | ToClient::Remark { text, .. } => self.show.note(&text),
@@ -241,9 +202,9 @@ impl Client {
                         std::io::ErrorKind::BrokenPipe => Stop::Unread,
                         _ => Stop::Fault(Fault::of_output(error)),
                     };
-                    self.stop(stop, outgoing).await?;
+                    self.stop(stop, talk)?;
                 }
-                outgoing.feed(&FromClient::Taken { job, bytes }, Bytes::new()).await?;
+                talk.say(&FromClient::Taken { job, bytes }, Bytes::new())?;
             }
             ToClient::Finished(summary) => {
                 let (done, missing) = (summary.progress.done, self.show.missing(summary.progress.done));
@@ -270,7 +231,7 @@ impl Client {
         Ok(None)
     }
 
-    async fn interrupt(&mut self, signal: i32, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+    fn interrupt(&mut self, signal: i32, talk: &mut Talk) -> Result<(), String> {
         let at_once = self.stop.is_some() || leaves_no_time(signal);
         if !at_once {
             self.show.note(&format!(
@@ -278,12 +239,12 @@ impl Client {
                 self.grace.as_secs_f64()
             ));
         }
-        self.stop(Stop::Signal(signal, (!at_once).then(|| Instant::now() + self.grace)), outgoing).await
+        self.stop(Stop::Signal(signal, (!at_once).then(|| Instant::now() + self.grace)), talk)
     }
 
-    async fn stop(&mut self, stop: Stop, outgoing: &mut Outgoing) -> Result<(), CodecError> {
+    fn stop(&mut self, stop: Stop, talk: &mut Talk) -> Result<(), String> {
         let at_once = self.add(stop).is_at_once();
-        self.send_cancel(at_once, outgoing).await
+        self.send_cancel(at_once, talk)
     }
 
     fn add(&mut self, stop: Stop) -> &Stop {
@@ -294,7 +255,7 @@ impl Client {
         self.stop.insert(stop)
     }
 
-    async fn send_cancel(&self, now: bool, outgoing: &mut Outgoing) -> Result<(), CodecError> {
-        outgoing.feed(&FromClient::Cancel { job: self.spec.id, now }, Bytes::new()).await
+    fn send_cancel(&self, now: bool, talk: &mut Talk) -> Result<(), String> {
+        talk.say(&FromClient::Cancel { job: self.spec.id, now }, Bytes::new())
     }
 }

@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shared::{
-    codec::CodecError,
-    endpoint::{Connected, Endpoint},
+    endpoint::Endpoint,
     id::JobId,
     wire::client::{FromClient, Listed, Summary, ToClient},
 };
 use tokio::sync::mpsc;
 
-use crate::{fault::Fault, line::Line, show::Show};
+use crate::{
+    fault::Fault,
+    line::Line,
+    show::Show,
+    talk::{Talk, Turn},
+};
 
 /// Where to look after a coordinator that stays away.
 const NEXT: &str = "start it again, then this command: the job goes on from its checkpoint";
@@ -46,12 +50,6 @@ pub enum End {
     Unknown,
 }
 
-/// Why one connection is over.
-enum Over {
-    End(End),
-    Lost(String),
-}
-
 impl Follower {
     pub fn new(endpoint: Endpoint, job: JobId, signals: mpsc::Receiver<i32>, show: Show) -> Follower {
         Follower { line: Line::new(endpoint), job, signals, show, stop: None, listed: None }
@@ -65,51 +63,38 @@ impl Follower {
     /// Follows it.
     pub async fn run(mut self) -> Result<End, Fault> {
         loop {
-            if let Some(connected) = self.line.connect(&self.show, NEXT).await? {
-                match self.talk(connected).await {
-                    Ok(Over::End(end)) => return Ok(end),
-                    Ok(Over::Lost(why)) => self.lost(&why),
-                    Err(error) => self.lost(&error.to_string()),
-                }
-            }
-            tokio::select! {
-                () = self.line.pause() => {}
+            let mut talk = tokio::select! {
+                talk = self.line.connect(&self.show, NEXT) => talk?,
                 Some(signal) = self.signals.recv() => return Ok(self.left(signal)),
+            };
+            match self.converse(&mut talk).await {
+                Ok(end) => return Ok(end),
+                Err(why) => self.line.lost(&why, &self.show),
             }
         }
-    }
-
-    fn lost(&self, why: &str) {
-        self.show.note(&format!("lost the coordinator ({why}); reconnecting"));
     }
 
     fn left(&mut self, signal: i32) -> End {
         End::Left(signal, self.listed.take().map(Box::new))
     }
 
-    async fn talk(&mut self, connected: Connected) -> Result<Over, CodecError> {
-        let Connected { mut incoming, mut outgoing, lease, .. } = connected;
-        let mut messages = vec![FromClient::Attach(self.job)];
-        let mut beat = tokio::time::interval(lease / 3);
+    /// Until the job's end, or that of the connection: that is an error, in one line.
+    async fn converse(&mut self, talk: &mut Talk) -> Result<End, String> {
+        talk.say(&FromClient::Attach(self.job), Bytes::new())?;
         loop {
-            for message in messages.drain(..) {
-                outgoing.feed(&message, Bytes::new()).await?;
-            }
-            outgoing.flush().await?;
             let deadline = self.stop.as_ref().and_then(|stop| stop.until);
             tokio::select! {
                 biased;
-                Some(signal) = self.signals.recv() => return Ok(Over::End(self.left(signal))),
-                frame = incoming.next() => {
-                    let Some(frame) = frame? else { return Ok(Over::Lost("it hung up".into())) };
-                    match self.heard(frame.message()?) {
-                        Heard::Say(message) => messages.push(message),
-                        Heard::End(end) => return Ok(Over::End(end)),
+                Some(signal) = self.signals.recv() => return Ok(self.left(signal)),
+                turn = talk.turn() => {
+                    let Turn::Heard(frame) = turn? else { continue };
+                    match self.heard(frame.message().map_err(|error| error.to_string())?) {
+                        Heard::Say(message) => talk.say(&message, Bytes::new())?,
+                        Heard::End(end) => return Ok(end),
                         Heard::Nothing => {}
                     }
                 }
-                () = over(deadline) => messages.push(self.cancel(true)),
-                _ = beat.tick() => messages.push(FromClient::Heartbeat),
+                () = over(deadline) => talk.say(&self.cancel(true), Bytes::new())?,
             }
         }
     }

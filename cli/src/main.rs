@@ -17,6 +17,7 @@ mod show;
 mod signals;
 mod stop;
 mod summary;
+mod talk;
 mod tasks;
 mod verbs;
 

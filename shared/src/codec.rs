@@ -21,7 +21,7 @@ mod writer;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use reader::FrameReader;
+pub use reader::{FrameReader, LOOKS};
 pub use writer::FrameWriter;
 
 /// The two lengths in front of every frame.

@@ -22,7 +22,7 @@ const ROOM: usize = 4 << 10;
 pub(super) const KEEP: usize = 1 << 20;
 
 /// A silence is made of so many, one after the other.
-const LOOKS: u32 = 4;
+pub const LOOKS: u32 = 4;
 
 /// Reads frames from `R`.
 #[derive(Debug)]
@@ -84,6 +84,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             looks = if self.buf.len() > before { 0 } else { looks + 1 };
         }
         None
+    }
+
+    /// How many bytes have come of a frame that is not whole yet.
+    pub fn waiting(&self) -> usize {
+        self.buf.len()
     }
 
     /// Leaves a large buffer to the frame that was cut from it.

@@ -6,7 +6,8 @@
 //! It deliberately does not know what kind of stream it writes, nor when it is time to flush.
 //!
 //! Invariants: bytes leave in the order in which frames were fed; `feed` and `flush` may be cancelled at any await (a
-//! cancelled `feed` has not taken its frame); at most [`HIGH_WATER`] bytes and one frame wait in memory.
+//! cancelled `feed` has not taken its frame); at most [`HIGH_WATER`] bytes and one frame wait in memory, but for
+//! what was `put`.
 
 use std::{collections::VecDeque, io, io::IoSlice, time::Duration};
 
@@ -36,12 +37,20 @@ pub struct FrameWriter<W> {
     queue: VecDeque<Bytes>,
     queued: usize,
     tail: BytesMut,
+    flushed: bool,
 }
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// A writer of frames within [`Limits::DATA`].
     pub fn new(inner: W) -> Self {
-        FrameWriter { inner, limits: Limits::DATA, queue: VecDeque::new(), queued: 0, tail: BytesMut::new() }
+        FrameWriter {
+            inner,
+            limits: Limits::DATA,
+            queue: VecDeque::new(),
+            queued: 0,
+            tail: BytesMut::new(),
+            flushed: true,
+        }
     }
 
     /// From the next frame on, other limits hold.
@@ -62,7 +71,16 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         if self.waiting() >= HIGH_WATER {
             self.drain().await?;
         }
+        self.put(message, payload)
+    }
+
+    /// Takes a frame and writes nothing, for whoever sees to it that little waits.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed), but for the last.
+    pub fn put<T: Serialize + ?Sized>(&mut self, message: &T, payload: Bytes) -> Result<(), CodecError> {
         encode_head(message, payload.len(), self.limits, &mut self.tail)?;
+        self.flushed = false;
         if payload.len() <= GATHER {
             self.tail.extend_from_slice(&payload);
         } else {
@@ -78,7 +96,14 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// [`CodecError::Io`].
     pub async fn flush(&mut self) -> Result<(), CodecError> {
         self.drain().await?;
-        Ok(self.inner.flush().await?)
+        self.inner.flush().await?;
+        self.flushed = true;
+        Ok(())
+    }
+
+    /// Whether everything that was fed has left.
+    pub fn is_flushed(&self) -> bool {
+        self.flushed
     }
 
     /// Writes everything that was fed, unless not a byte of it leaves for so long: much may well take longer.

@@ -1,14 +1,17 @@
 //! What is stopped, slow or deaf: processes under SIGSTOP, tasks that ignore signals, disks and clocks that misbehave.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::PathBuf, process::Command, thread};
 
 use maniple_tests::{
     Program, Scratch, disk::SmallDisk, outcomes, outcomes::values_by_number, program::PATIENCE, skip, strace,
     wait::until,
 };
 use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+    sys::{
+        signal::{Signal, kill},
+        stat::Mode,
+    },
+    unistd::{Pid, mkfifo},
 };
 use shared::outcome::Cause;
 
@@ -96,6 +99,35 @@ fn a_worker_that_was_stopped_beyond_its_lease_doubles_no_outcome() {
     assert_eq!(summary["workers_lost"].as_u64(), Some(1), "{summary}");
     check(&scratch, TASKS);
     assert!(most_begun(&scratch) <= 2, "one stop explains one more run");
+    cluster.stop();
+}
+
+#[test]
+fn clients_tell_of_a_stopped_coordinator_wait_for_it_and_heed_ctrl_c_meanwhile() {
+    let scratch = scratch(1);
+    let gate = "    while n == 0 and not os.path.exists('go'): time.sleep(0.01)\n";
+    scratch.write("f.py", LOGGED.replace("    time.sleep(0.004)\n", gate));
+    let cluster = Cluster::start_with(&scratch, &[2], "--lease 1");
+    let patient = scratch.start(SUBMIT);
+    let endless = scratch.file("endless.jsonl");
+    mkfifo(&endless, Mode::S_IRWXU).expect("a pipe");
+    let hurried = scratch.start("submit --access-file access/client.access f:f --tasks endless.jsonl");
+    let mut tasks = OpenOptions::new().write(true).open(&endless).expect("it is read");
+    writeln!(tasks, "[1000]").expect("it is read");
+    scratch.wait_for_lines("log", 2);
+    let coordinator = cluster.coordinator.as_ref().expect("it runs");
+    coordinator.signal(Signal::SIGSTOP);
+    // More than a connection holds that nobody reads: the client must not wait for it to be read.
+    let more = thread::spawn(move || while tasks.write_all(&b"[2000]\n".repeat(10_000)).is_ok() {});
+    hurried.wait_for("silent for 1 s");
+    patient.wait_for("silent for 1 s");
+    hurried.signal(Signal::SIGINT);
+    hurried.wait().expect_code(130);
+    more.join().expect("its reader has gone");
+    coordinator.signal(Signal::SIGCONT);
+    scratch.write("go", "");
+    patient.wait().expect_code(0);
+    check(&scratch, 1);
     cluster.stop();
 }
 
