@@ -9,6 +9,7 @@ use crate::{
     actors::said::Alarms,
     process::{
         keeper::EngineEnd,
+        owner::Owner,
         spawner::{KeeperEvents, Spawner},
     },
 };
@@ -41,12 +42,15 @@ pub struct Config {
 pub struct Keeping {
     pub(crate) spawner: Spawner,
     pub(crate) events: Rc<Mutex<KeeperEvents>>,
+    /// Whose all that is started here is; `None`: the keeper was gone already.
+    pub(crate) owner: Option<Owner>,
 }
 
 impl Keeping {
     /// Needs a tokio runtime with I/O to be entered: to be called in the factory of the root actor.
     pub fn new(end: EngineEnd) -> io::Result<Keeping> {
         let (spawner, events) = Spawner::new(end)?;
-        Ok(Keeping { spawner, events: Rc::new(Mutex::new(events)) })
+        let owner = Owner::here(spawner.keeper());
+        Ok(Keeping { spawner, events: Rc::new(Mutex::new(events)), owner })
     }
 }

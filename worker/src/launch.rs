@@ -24,12 +24,13 @@ use nix::{
 };
 use shared::{
     codec::{Limits as FrameLimits, encode_head},
-    id::{JobId, Slot, WorkerId},
+    id::{JobId, Slot},
     job::{CommandSpec, FunctionSpec},
     wire::child::ToTemplate,
 };
 
 use crate::{
+    config::Keeping,
     core::command::{Template, TemplateError},
     process::{
         attended::{Attended, kill_marked},
@@ -60,9 +61,6 @@ const CHILD: &str = include_str!("../../python/src/maniple/child.py");
 const CONTROL: i32 = 3;
 const BEACON: i32 = 4;
 const TEXT: i32 = 5;
-
-/// In the environment of all that a node has started.
-const NODE: &str = "MANIPLE_NODE";
 
 /// One thread per process unless the user says otherwise: there is a process per core already.
 const THREADS: [&str; 5] = [
@@ -143,20 +141,19 @@ pub struct Launcher {
     text: OwnedFd,
     template: OwnedFd,
     python: Option<PathBuf>,
-    node: WorkerId,
     owner: Option<Owner>,
 }
 
 impl Launcher {
     /// Lays the programs of children and templates into memory.
-    pub fn new(spawner: Spawner, python: Option<PathBuf>, node: WorkerId) -> io::Result<Launcher> {
+    pub fn new(keeping: &Keeping, python: Option<PathBuf>) -> io::Result<Launcher> {
         let text = program("maniple-child", &[&LOADER[..], &[CHILD]].concat())?;
         let template = program("maniple-template", &[&LOADER[..], &[TEMPLATE, CHILD]].concat())?;
         // Unbuffered output would cost a child a system call per write; it flushes when it matters.
         let environment = env::vars_os().filter(|(name, _)| name != "PYTHONUNBUFFERED");
+        let (spawner, owner) = (keeping.spawner.clone(), keeping.owner);
         spawner.set_base_environment(environment).map_err(io::Error::other)?;
-        let owner = Owner::here(spawner.keeper());
-        Ok(Launcher { spawner, text, template, python, node, owner })
+        Ok(Launcher { spawner, text, template, python, owner })
     }
 
     /// Starts a child for a job's function.
@@ -238,11 +235,11 @@ impl Launcher {
         own.chain(self.marks(job)).collect()
     }
 
-    /// By these, leftovers are recognised as ours.
+    /// By these, what outlives its keeper or its run is recognised as ours.
     fn marks(&self, job: JobId) -> Vec<(OsString, OsString)> {
         let mark = |name: &str, value: String| (OsString::from(name), OsString::from(value));
         let owner = self.owner.map(|owner| mark(OWNER, owner.to_string()));
-        [mark(JOB, job.to_string()), mark(NODE, self.node.to_string())].into_iter().chain(owner).collect()
+        [mark(JOB, job.to_string())].into_iter().chain(owner).collect()
     }
 
     fn spawn(&self, request: &SpawnRequest, mut passed: Vec<Passed>) -> Result<Launched, LaunchError> {
@@ -287,8 +284,8 @@ fn written(path: &str, number: i32) -> io::Result<Passed> {
 }
 
 /// Without the keeper nobody is there to end what children and commands have started.
-pub fn end_strays(node: WorkerId) {
-    kill_marked(&format!("{NODE}={node}"));
+pub fn end_strays(owner: &Owner) {
+    kill_marked(&format!("{OWNER}={owner}"));
 }
 
 /// The interpreter where nobody named one: of the active virtual environment, of the one that this program is

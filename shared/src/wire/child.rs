@@ -1,4 +1,5 @@
-//! A node and its Python child (`python/src/maniple/child.py`), or the template that forks children, over an inherited socket of their own.
+//! A node and its Python child (`python/src/maniple/child.py`), or the template that forks children, over an inherited
+//! socket of their own.
 //!
 //! Frames are those of [`codec`](crate::codec). A head is a MessagePack map of one entry: the message's name and its
 //! fields by name. The child answers each [`ToChild::Run`] with one or more [`FromChild::Ran`] that cover

@@ -133,3 +133,15 @@ fn daemons_that_ignore_sigterm_or_are_stopped_are_killed_after_the_grace() {
     assert!(!daemons.iter().any(|pid| lives(*pid)), "both are gone");
     scratch.run(&format!("cleanup --json --job {job}")).expect_code(0);
 }
+
+#[test]
+fn daemons_go_with_a_keeper_that_was_killed_alone() {
+    let scratch = Scratch::new();
+    let (run, daemons) = start(&scratch, "killed", "ignored");
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    let gone = || !daemons.iter().any(|pid| lives(*pid));
+    until(PATIENCE, gone, || {
+        "a daemon outlives its keeper, although the engine did not die with it".to_owned()
+    });
+}

@@ -52,7 +52,6 @@ pub enum Child {
 pub struct Node {
     family: Family<Child>,
     pub(super) config: Config,
-    worker: WorkerId,
     pub(super) core: Core,
     pub(super) keys: Keys,
     pub(super) stock: Stock,
@@ -84,7 +83,6 @@ impl Node {
         Node {
             family,
             config,
-            worker,
             core: Core::new(settings),
             keys: Keys::default(),
             stock: Stock::default(),
@@ -225,7 +223,7 @@ impl Parent for Node {
 
     fn start_child(&mut self, slot: Child, ctx: &mut Context<Self>) {
         let (config, me, registry) = (self.config.clone(), ctx.address(), self.registry.clone());
-        let (worker, watch) = (self.worker, self.watch);
+        let watch = self.watch;
         match slot {
             Child::Monitor => {
                 self.monitor = Some(self.family.spawn(slot, move |_| Monitor::new(registry, me, watch)));
@@ -234,7 +232,7 @@ impl Parent for Node {
                 self.family.spawn(slot, move |_| Link::new(config.endpoint, me));
             }
             Child::Pool => {
-                self.pool = Some(self.family.spawn(slot, move |_| Pool::new(config, worker, me, registry)));
+                self.pool = Some(self.family.spawn(slot, move |_| Pool::new(config, me, registry)));
             }
         }
     }
@@ -262,7 +260,7 @@ impl Handler<Kept> for Node {
         match event {
             KeeperEvent::Signal(signal) => self.alarmed(Alarm::Signal(signal as i32), ctx),
             KeeperEvent::Lost => {
-                end_strays(self.worker);
+                self.config.keeping.owner.iter().for_each(end_strays);
                 // Nobody will tell how the processes ended, so that is not waited for.
                 self.on(Event::PoolLost, ctx);
                 self.alarmed(Alarm::KeeperLost, ctx);

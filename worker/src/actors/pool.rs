@@ -15,7 +15,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Running};
 use bytes::Bytes;
 use shared::{
     endpoint::Endpoint,
-    id::{JobId, WorkerId},
+    id::JobId,
     inject,
     job::{CommandSpec, FunctionSpec, JobSpec, Work},
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
@@ -54,7 +54,6 @@ const LOST_ACTORS: (usize, Duration) = (5, Duration::from_secs(60));
 pub struct Pool {
     family: Family<Life>,
     pub(super) config: Config,
-    worker: WorkerId,
     pub(super) node: Addr<Node>,
     registry: Registry,
     launcher: Option<Launcher>,
@@ -67,11 +66,10 @@ pub struct Pool {
 
 impl Pool {
     /// A pool without processes.
-    pub fn new(config: Config, worker: WorkerId, node: Addr<Node>, registry: Registry) -> Pool {
+    pub fn new(config: Config, node: Addr<Node>, registry: Registry) -> Pool {
         Pool {
             family: Family::new("pool", Policy::new(Strategy::OneForOne)),
             config,
-            worker,
             node,
             registry,
             launcher: None,
@@ -84,10 +82,10 @@ impl Pool {
     }
 
     fn open(&mut self) -> Result<(), LaunchError> {
-        let spawner = &self.config.keeping.spawner;
-        self.launcher = Some(Launcher::new(spawner.clone(), self.config.python.clone(), self.worker)?);
+        let keeping = &self.config.keeping;
+        self.launcher = Some(Launcher::new(keeping, self.config.python.clone())?);
         self.registry.clear();
-        Ok(spawner.end_all()?)
+        Ok(keeping.spawner.end_all()?)
     }
 
     pub(super) fn launcher(&self) -> &Launcher {

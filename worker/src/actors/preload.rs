@@ -100,7 +100,11 @@ impl Pool {
                     }
                     // It is gone, and another follows when that is heard of.
                     Err(error) if error.is_hung_up() => {}
-                    Err(error) => self.told(job, Told::NotForked { number, why: error.to_string() }, ctx),
+                    // It was not even asked, which comes to the same.
+                    Err(error) => {
+                        let said = FromTemplate::NotForked { number, why: error.to_string() };
+                        self.told(job, Told::Said(said), ctx);
+                    }
                 }
             }
             Step::Adopt { life, pid, started } => {
@@ -225,7 +229,7 @@ async fn talk(socket: UnixStream, order: ToTemplate, job: JobId, ticket: Ticket,
         outgoing.feed(&order, Bytes::new()).await?;
         outgoing.flush().await?;
         while let Some(frame) = incoming.next().await? {
-            let told = Some(understood(frame.message()?));
+            let told = Some(Told::Said(frame.message()?));
             if pool.send(Heard { job, ticket, told }).await.is_err() {
                 break;
             }
@@ -236,14 +240,4 @@ async fn talk(socket: UnixStream, order: ToTemplate, job: JobId, ticket: Ticket,
         tracing::debug!(%job, %error, "a template cannot be talked to");
     }
     pool.do_send(Heard { job, ticket, told: None });
-}
-
-fn understood(said: FromTemplate) -> Told {
-    match said {
-        FromTemplate::Ready {} => Told::Ready,
-        FromTemplate::Unloadable { message, traceback } => Told::Unloadable { message, traceback },
-        FromTemplate::Forked { number, pid, started } => Told::Forked { number, pid, started },
-        FromTemplate::NotForked { number, why } => Told::NotForked { number, why },
-        FromTemplate::Killed { number } => Told::Killed(number),
-    }
 }

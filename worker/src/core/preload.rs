@@ -10,6 +10,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use shared::wire::child::FromTemplate;
+
 use super::Life;
 
 /// How long a copy may take: the template of a job that uses most of a machine's memory needs a while.
@@ -19,39 +21,14 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 const RESTARTS: u32 = 1;
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// A child is to come about.
     Wanted(Life),
     /// It is not wanted any more.
     Unwanted(Life),
-    /// The template has imported all.
-    Ready,
-    /// It cannot, and ends.
-    Unloadable {
-        /// One line.
-        message: String,
-        /// More, if there is more.
-        traceback: String,
-    },
-    /// There is a copy.
-    Forked {
-        /// Of the request.
-        number: u64,
-        /// Its id.
-        pid: i32,
-        /// When it started, in clock ticks after boot.
-        started: u64,
-    },
-    /// There is none.
-    NotForked {
-        /// Of the request.
-        number: u64,
-        /// One line.
-        why: String,
-    },
-    /// There was one, and it was killed at once; of this request.
-    Killed(u64),
+    /// The template has said something.
+    Said(FromTemplate),
     /// The answer to this request has taken too long.
     Late(u64),
     /// The template is gone, or could not be started.
@@ -134,31 +111,7 @@ impl Preload {
                     out.push(Step::Withdraw(life));
                 }
             }
-            Told::Ready => {
-                if self.state == State::Importing {
-                    self.state = State::Ready;
-                }
-            }
-            Told::Unloadable { message, traceback } => {
-                let refuse = |life| Step::Refuse(life, message.clone(), traceback.clone());
-                out.extend(self.waiting.drain(..).map(refuse));
-                self.state = State::Refused(message, traceback);
-            }
-            Told::Forked { number, pid, started } => {
-                if let Some(Some(life)) = self.answered(number) {
-                    out.push(Step::Adopt { life, pid, started });
-                }
-            }
-            Told::NotForked { number, why } => {
-                if let Some(Some(life)) = self.answered(number) {
-                    out.push(Step::Fail(life, why));
-                }
-            }
-            Told::Killed(number) => {
-                if let Some(Some(life)) = self.answered(number) {
-                    out.push(Step::Lose(life));
-                }
-            }
+            Told::Said(said) => self.said(said, out),
             Told::Late(number) => {
                 if self.state == State::Ready && self.asks(number) {
                     self.state = State::Ending;
@@ -182,6 +135,36 @@ impl Preload {
     #[must_use]
     pub fn lives(&self) -> Vec<Life> {
         self.asked.iter().filter_map(|(_, whose)| *whose).chain(self.waiting.iter().copied()).collect()
+    }
+
+    fn said(&mut self, said: FromTemplate, out: &mut Vec<Step>) {
+        match said {
+            FromTemplate::Ready {} => {
+                if self.state == State::Importing {
+                    self.state = State::Ready;
+                }
+            }
+            FromTemplate::Unloadable { message, traceback } => {
+                let refuse = |life| Step::Refuse(life, message.clone(), traceback.clone());
+                out.extend(self.waiting.drain(..).map(refuse));
+                self.state = State::Refused(message, traceback);
+            }
+            FromTemplate::Forked { number, pid, started } => {
+                if let Some(Some(life)) = self.answered(number) {
+                    out.push(Step::Adopt { life, pid, started });
+                }
+            }
+            FromTemplate::NotForked { number, why } => {
+                if let Some(Some(life)) = self.answered(number) {
+                    out.push(Step::Fail(life, why));
+                }
+            }
+            FromTemplate::Killed { number } => {
+                if let Some(Some(life)) = self.answered(number) {
+                    out.push(Step::Lose(life));
+                }
+            }
+        }
     }
 
     fn wanted(&mut self, life: Life, out: &mut Vec<Step>) {

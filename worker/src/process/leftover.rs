@@ -151,11 +151,11 @@ fn listing() -> Vec<Seen> {
 fn look(pid: Pid) -> Option<Seen> {
     let stat = Stat::read(pid).filter(|stat| !stat.is_dead())?;
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let environment = procfs::environment(pid);
     let entry = |wanted: &str| {
         let value =
-            |entry: &[u8]| entry.strip_prefix(wanted.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
-        environment.split(|byte| *byte == 0).find_map(value).and_then(|value| String::from_utf8(value).ok())
+            |entry: &Vec<u8>| entry.strip_prefix(wanted.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+        environment.iter().find_map(value).and_then(|value| String::from_utf8(value).ok())
     };
     Some(Seen {
         process: Process::new(pid, stat.started),

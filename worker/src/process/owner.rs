@@ -2,9 +2,10 @@
 //! environment that is emptied.
 //!
 //! One names the ticket of a keeper for which it was started: by that the keeper ends what a process has left behind. The
-//! other one names keeper and engine. It outlives them both only if they die in one moment and it had left its session before; then nobody else can tell
-//! whose it was. A mark holds start times, so that nobody who has got a pid of theirs is taken for them, and says in which
-//! namespaces pids and times count: elsewhere, in a container or on its host, they mean nothing.
+//! other one names keeper and engine: by that the engine does so when its keeper was killed. What bears it outlives them
+//! both only if they die in one moment and it had left its session before; then nobody else can tell whose it was. A mark
+//! holds start times, so that nobody who has got a pid of theirs is taken for them, and says in which namespaces pids and
+//! times count: elsewhere, in a container or on its host, they mean nothing.
 
 use std::fmt;
 use std::fs;

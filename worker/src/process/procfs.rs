@@ -42,12 +42,6 @@ impl Process {
         Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && !stat.is_dead())
     }
 
-    /// As if the pid had been used again.
-    #[cfg(test)]
-    pub(super) fn with_start(self, started: u64) -> Self {
-        Self { started, ..self }
-    }
-
     /// Whether it is a child of that one; one that has ended and is not reaped is.
     pub fn is_child_of(&self, parent: Pid) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && stat.parent == parent)

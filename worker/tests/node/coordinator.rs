@@ -160,6 +160,17 @@ impl Coordinator {
         outcomes
     }
 
+    /// Hears that the job cannot be run, the line and the traceback, and gets the tasks of this batch back.
+    pub async fn refusal(&mut self, number: u32, tasks: u32) -> (String, String) {
+        let said = self.hear().await.0;
+        let FromWorker::Unloadable { message, traceback, .. } = said else {
+            panic!("{said:?} instead of Unloadable")
+        };
+        let tasks = vec![TaskRange::new(number * 100, number * 100 + tasks)];
+        assert_eq!(self.hear().await.0, FromWorker::Returned { batch: batch(number), tasks });
+        (message, traceback)
+    }
+
     /// Asks the node to end, and hears it say so.
     pub async fn shut_down(&mut self) {
         self.tell(ToWorker::Shutdown, Bytes::new()).await;

@@ -6,7 +6,7 @@ use nix::{
     unistd::Pid,
 };
 use shared::{
-    id::{JobId, TaskRange},
+    id::JobId,
     job::{JobSpec, Limits, Work},
     outcome::Cause,
     wire::worker::{FromWorker, ToWorker},
@@ -14,7 +14,7 @@ use shared::{
 use worker::process::procfs::{Process, marked};
 
 use crate::{
-    coordinator::{Coordinator, batch, function},
+    coordinator::{Coordinator, function},
     scripts::{scripts, value},
 };
 
@@ -50,8 +50,8 @@ fn end(pid: i32) {
 fn marked_as(pid: i32) -> Vec<Process> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
     let mut entries = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let node = entries.rfind(|entry| entry.starts_with("MANIPLE_NODE=")).unwrap();
-    marked(&node)
+    let owner = entries.rfind(|entry| entry.starts_with("MANIPLE_OWNER=")).unwrap();
+    marked(&owner)
 }
 
 async fn children_are_copies_of_one_process(mut it: Coordinator) {
@@ -119,11 +119,7 @@ async fn a_template_that_is_killed_is_replaced_once(mut it: Coordinator) {
 async fn refusal(it: &mut Coordinator, module: &str) -> String {
     it.with_job(preloading("born", &["json", module])).await;
     it.run(1, &[1, 2]).await;
-    let FromWorker::Unloadable { message, traceback, .. } = it.hear().await.0 else {
-        panic!("it was to be refused")
-    };
-    let returned = FromWorker::Returned { batch: batch(1), tasks: vec![TaskRange::new(100, 102)] };
-    assert_eq!(it.hear().await.0, returned);
+    let (message, traceback) = it.refusal(1, 2).await;
     it.shut_down().await;
     format!("{message}\n{traceback}")
 }

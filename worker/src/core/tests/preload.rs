@@ -1,6 +1,6 @@
 //! Children that are copies of a template.
 
-use shared::id::Slot;
+use shared::{id::Slot, wire::child::FromTemplate};
 
 use super::*;
 use crate::core::preload::{Preload, Step, Told};
@@ -39,6 +39,14 @@ impl Script {
         self
     }
 
+    fn say(&mut self, said: FromTemplate) -> &mut Script {
+        self.on(Told::Said(said))
+    }
+
+    fn ready(&mut self) -> &mut Script {
+        self.say(FromTemplate::Ready {})
+    }
+
     fn want(&mut self, slots: impl IntoIterator<Item = u16>) -> &mut Script {
         for slot in slots {
             self.on(Told::Wanted(life(slot)));
@@ -47,7 +55,7 @@ impl Script {
     }
 
     fn forked(&mut self, number: u64) -> &mut Script {
-        self.on(Told::Forked { number, pid: 100 + number as i32, started: 5 })
+        self.say(FromTemplate::Forked { number, pid: 100 + number as i32, started: 5 })
     }
 
     fn lost(&mut self) -> &mut Script {
@@ -55,7 +63,7 @@ impl Script {
     }
 
     fn unloadable(&mut self) -> &mut Script {
-        self.on(Told::Unloadable { message: "no module m".into(), traceback: "t".into() })
+        self.say(FromTemplate::Unloadable { message: "no module m".into(), traceback: "t".into() })
     }
 
     fn expect(&mut self, wanted: &[&str]) -> &mut Script {
@@ -72,7 +80,7 @@ const NO_MORE: &str = "say: the process that preloads modules was lost again (it
 fn children_are_forked_one_after_the_other_once_all_is_imported() {
     let mut script = Script::default();
     script.want([0, 1]).expect(&["start"]);
-    script.on(Told::Ready).expect(&["fork 1"]);
+    script.ready().expect(&["fork 1"]);
     script.forked(1).expect(&["adopt 101 as 0", "fork 2"]);
     script.forked(2).expect(&["adopt 102 as 1"]);
     script.want([0]).expect(&["fork 3"]);
@@ -88,9 +96,9 @@ fn what_cannot_be_imported_is_said_of_each_that_waits_or_comes() {
 #[test]
 fn a_template_that_is_lost_is_started_anew_once() {
     let mut script = Script::default();
-    script.want([0, 1, 2]).on(Told::Ready).forked(1).expect(&["start", "fork 1", "adopt 101 as 0", "fork 2"]);
+    script.want([0, 1, 2]).ready().forked(1).expect(&["start", "fork 1", "adopt 101 as 0", "fork 2"]);
     script.lost().expect(&[ANEW, "start"]);
-    script.on(Told::Ready).forked(3).expect(&["fork 3", "adopt 103 as 1", "fork 4"]);
+    script.ready().forked(3).expect(&["fork 3", "adopt 103 as 1", "fork 4"]);
     script.lost().expect(&[NO_MORE, "execute 2"]);
     script.want([3]).lost().expect(&["execute 3"]);
 }
@@ -111,7 +119,7 @@ fn an_interpreter_that_is_not_there_is_said_by_the_children() {
 #[test]
 fn one_that_nobody_needs_is_not_started_anew() {
     let mut script = Script::default();
-    script.want([0]).on(Told::Ready).forked(1).lost();
+    script.want([0]).ready().forked(1).lost();
     script.expect(&["start", "fork 1", "adopt 101 as 0", ANEW]);
     script.want([1]).expect(&["start"]);
 }
@@ -119,11 +127,11 @@ fn one_that_nobody_needs_is_not_started_anew() {
 #[test]
 fn one_that_does_not_answer_is_ended() {
     let mut script = Script::default();
-    script.want([0]).on(Told::Ready).expect(&["start", "fork 1"]);
+    script.want([0]).ready().expect(&["start", "fork 1"]);
     script.on(Told::Late(0)).expect(&[]);
     script.on(Told::Late(1)).on(Told::Late(1)).want([1]).expect(&["kill"]);
     let why = "say: the process that preloads modules was lost (it did not answer); another one follows";
-    script.lost().on(Told::Ready).expect(&[why, "start", "fork 2"]);
+    script.lost().ready().expect(&[why, "start", "fork 2"]);
     // What the one before says of it, too late.
     script.forked(1).expect(&[]);
     script.forked(2).expect(&["adopt 102 as 0", "fork 3"]);
@@ -132,7 +140,7 @@ fn one_that_does_not_answer_is_ended() {
 #[test]
 fn a_child_that_is_not_wanted_any_more_is_withdrawn_once() {
     let mut script = Script::default();
-    script.want([0, 1, 2]).on(Told::Ready).expect(&["start", "fork 1"]);
+    script.want([0, 1, 2]).ready().expect(&["start", "fork 1"]);
     for slot in [1, 0, 0, 1, 7] {
         script.on(Told::Unwanted(life(slot)));
     }
@@ -145,7 +153,10 @@ fn a_child_that_is_not_wanted_any_more_is_withdrawn_once() {
 #[test]
 fn a_copy_that_cannot_be_made_fails_alone() {
     let mut script = Script::default();
-    script.want([0, 1]).on(Told::Ready).on(Told::NotForked { number: 1, why: "no memory".into() });
+    script.want([0, 1]).ready().say(FromTemplate::NotForked { number: 1, why: "no memory".into() });
     script.expect(&["start", "fork 1", "fail 0: no memory", "fork 2"]);
-    script.on(Told::Killed(1)).on(Told::Killed(2)).expect(&["lose 1"]);
+    script
+        .say(FromTemplate::Killed { number: 1 })
+        .say(FromTemplate::Killed { number: 2 })
+        .expect(&["lose 1"]);
 }

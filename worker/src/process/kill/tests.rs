@@ -54,7 +54,8 @@ fn another_process_with_the_same_pid_is_not_signalled() {
     let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
     let pid = Pid::from_raw(child.id() as i32);
     let process = Process::find(pid).unwrap();
-    let stranger = process.with_start(1);
+    // As if the pid had been used again.
+    let stranger = Process::new(process.pid, 1);
     assert!(!send(stranger, Signal::SIGKILL));
     assert_eq!(kill_tree(stranger), 0);
     assert_eq!(child.try_wait().unwrap(), None);
