@@ -34,6 +34,13 @@ fn with_descendants(roots: impl IntoIterator<Item = Process>) -> HashSet<Process
     living.flat_map(|root| descendants(root.pid, None).into_iter().chain([root])).collect()
 }
 
+/// A shell that waits for a program would else see that one end and go on, before it hears of the signal itself.
+fn parents_first(processes: HashSet<Process>) -> Vec<Process> {
+    let mut ordered: Vec<Process> = processes.into_iter().collect();
+    ordered.sort_by_key(|process| (process.started(), process.pid));
+    ordered
+}
+
 /// The processes of one command that somebody attends to.
 #[derive(Debug)]
 pub struct Attended {
@@ -62,7 +69,7 @@ impl Attended {
         if signal == Signal::SIGKILL {
             return self.sweep();
         }
-        for process in living {
+        for process in parents_first(living) {
             send(process, signal);
         }
     }
@@ -76,5 +83,17 @@ impl Attended {
 
     fn living(&self) -> HashSet<Process> {
         with_descendants(self.leader.iter().chain(&self.told).copied().chain(marked(&self.mark)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reproduces_a_shell_whose_program_was_told_before_itself() {
+        let process = |pid, started| Process::new(Pid::from_raw(pid), started);
+        let (shell, program, stray) = (process(70, 5), process(71, 5), process(12, 6));
+        assert_eq!(parents_first(HashSet::from([program, stray, shell])), [shell, program, stray]);
     }
 }
