@@ -65,11 +65,16 @@ impl Coordinator {
         Coordinator { doorway, keeper, line: None, unforgotten: Vec::new() }
     }
 
+    /// The node makes both ends of a connection, and the runtime that watches them ends with it; ours is to hear what it
+    /// has said last.
+    async fn visitor(&mut self) -> UnixStream {
+        let theirs = tokio::time::timeout(PATIENCE, self.doorway.accept()).await.expect("the node comes");
+        UnixStream::from_std(theirs.into_std().unwrap()).unwrap()
+    }
+
     /// Waits for the node to come, or to come back.
     pub async fn accept(&mut self) -> Joined {
-        let stream: UnixStream =
-            tokio::time::timeout(PATIENCE, self.doorway.accept()).await.expect("the node comes");
-        let (incoming, outgoing) = stream.into_split();
+        let (incoming, outgoing) = self.visitor().await.into_split();
         let mut incoming = FrameReader::new(incoming, Limits::HELLO);
         let mut outgoing = FrameWriter::new(outgoing);
         let hello: Hello = incoming.next().await.unwrap().unwrap().message().unwrap();
@@ -88,8 +93,7 @@ impl Coordinator {
     }
 
     pub async fn refuse(&mut self) {
-        let stream = self.doorway.accept().await;
-        let mut outgoing = FrameWriter::new(stream);
+        let mut outgoing = FrameWriter::new(self.visitor().await);
         outgoing.feed(&Welcome::Refused { reason: "too old".into() }, Bytes::new()).await.unwrap();
         outgoing.shutdown().await.unwrap();
         std::mem::forget(outgoing);

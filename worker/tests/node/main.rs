@@ -73,7 +73,7 @@ fn under_test(role: &str) -> ExitCode {
     let script = all().find(|script| script.name == role).expect("a script of this name");
     let (door, doorway) = door();
     let keeper = end.keeper;
-    std::thread::spawn(move || {
+    let script_ends = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let steps = (script.steps)(coordinator::Coordinator::new(doorway, keeper));
         let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -85,8 +85,10 @@ fn under_test(role: &str) -> ExitCode {
             Err(_) => fail("the script failed"),
         }
         // The node has been asked to end by now.
-        std::thread::sleep(DEADLINE);
-        fail("the node does not end");
+        std::thread::spawn(|| {
+            std::thread::sleep(DEADLINE);
+            fail("the node does not end");
+        });
     });
     let code = supervision::run("node", |_| {
         Node::new(Config {
@@ -98,6 +100,8 @@ fn under_test(role: &str) -> ExitCode {
             keeping: Keeping::new(end).unwrap(),
         })
     });
+    // It may not have heard the node's last words yet.
+    script_ends.join().expect("a script that fails ends the program");
     ExitCode::from(code as u8)
 }
 
