@@ -102,32 +102,29 @@ class Template:
     def fork(self, descriptors: list[int]) -> "list[int] | None":
         """One copy: its pid, and when it started in clock ticks; empty if it was killed; None in the copy itself."""
         self.streams.tidy()
-        said, says = os.pipe()
-        waits, goes = os.pipe()
-        if not (between := fork()):
-            try:
-                if fork():
-                    pause()
-                os.setsid()
-                os.write(says, " ".join(stat()).encode())
-                os.close(goes)
-                os.read(waits, 1)
-                self.settle(descriptors)
-                for end in (said, says, waits):
-                    os.close(end)
-            except BaseException as error:
-                with contextlib.suppress(OSError):
-                    os.write(says, f"- {text_of(error)}".encode())
-                os._exit(LOST)
-            return None
-        os.close(says)
-        os.close(waits)
-        words = os.read(said, 1 << 12).decode()
-        os.kill(between, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # a module may have had its children reaped by others
-            os.waitpid(between, 0)
-        os.close(said)
-        os.close(goes)
+        with contextlib.ExitStack() as ends:
+            said, says = pipe(ends)
+            waits, goes = pipe(ends)
+            if not (between := fork()):
+                try:
+                    if fork():
+                        pause()
+                    os.setsid()
+                    says.write(" ".join(stat()).encode())
+                    goes.close()
+                    waits.read(1)
+                    self.settle(descriptors)
+                    return None
+                except BaseException as error:
+                    with contextlib.suppress(OSError):
+                        says.write(f"- {text_of(error)}".encode())
+                    os._exit(LOST)
+            says.close()
+            waits.close()
+            words = said.read(1 << 12).decode()
+            os.kill(between, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # a module may have had its children reaped by others
+                os.waitpid(between, 0)
         if words.startswith("-"):
             raise OSError(words[2:])
         return [int(word) for word in words.split()]
@@ -160,6 +157,12 @@ class Template:
             self.socket.sendall(struct.pack("<II", len(message), 0) + message)
         except OSError:
             os._exit(0)
+
+
+def pipe(ends: contextlib.ExitStack) -> tuple[io.FileIO, io.FileIO]:
+    """Both ends of a pipe, closed with the others at the latest."""
+    source, sink = os.pipe()
+    return ends.enter_context(io.FileIO(source)), ends.enter_context(io.FileIO(sink, "w"))
 
 
 def fork() -> int:
