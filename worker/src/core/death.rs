@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use shared::{
     id::{BatchId, JobId, TaskIndex, TaskRange, count},
-    outcome::{Bytes, Cause, Failure},
+    outcome::{Cause, Failure},
     wire::worker::FromWorker,
 };
 
@@ -29,6 +29,10 @@ const EARLY_DEATHS: u32 = 3;
 /// The same if the last one was killed: somebody may have meant another process, but the kernel ends each that takes too
 /// much memory by its imports.
 const EARLY_KILLS: u32 = 10;
+
+/// The same if a process of the job has been ready here: it does not die of its imports, so somebody kills whatever there
+/// is. By the waits between them this takes three minutes.
+const LATER_KILLS: u32 = 100;
 
 const SIGKILL: i32 = 9;
 
@@ -51,15 +55,14 @@ impl Core {
             Some(command) => {
                 (command.pid, command.since) = (pid, now);
                 let (job, task) = (command.job, command.task);
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.has_run = true;
+                }
                 if self.is_attended(job) {
                     self.send(FromWorker::Began { job, task, pid }, out);
                 }
             }
             None => place.pid = pid,
-        }
-        let place = &self.places[index];
-        if let Some(job) = place.job().and_then(|job| self.jobs.get_mut(&job)) {
-            job.has_run = true;
         }
     }
 
@@ -67,6 +70,9 @@ impl Core {
         let place = &mut self.places[index];
         if let State::Starting(job) = place.state {
             place.state = State::Child(Child::new(job, now));
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.has_run = true;
+            }
         }
     }
 
@@ -144,7 +150,9 @@ impl Core {
         self.back_off(index, now);
         let works_elsewhere =
             self.places.iter().any(|place| matches!(&place.state, State::Child(child) if child.job == job));
+        let has_run = self.jobs.get(&job).is_some_and(|job| job.has_run);
         let most = match ending.how {
+            How::Signalled(SIGKILL) | How::Starved(_) if has_run => LATER_KILLS,
             How::Signalled(SIGKILL) | How::Starved(_) => EARLY_KILLS,
             _ => EARLY_DEATHS,
         };
@@ -373,23 +381,6 @@ impl How {
             How::Signalled(number) => Cause::Signal(*number),
             How::Starved(peak) => Cause::KilledForMemory(*peak),
             How::NotStarted(_) | How::NoProgram(_) | How::Withdrawn | How::Lost => Cause::NotExecuted,
-        }
-    }
-}
-
-impl std::fmt::Display for How {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            How::Exited(code) => write!(f, "it ended with exit code {code}"),
-            How::Signalled(number) => {
-                write!(f, "it was ended by signal {number} ({})", shared::outcome::signal_name(*number))
-            }
-            How::Starved(peak) => {
-                write!(f, "memory ran out and the kernel ended it (peak {})", Bytes(*peak))
-            }
-            How::NotStarted(why) | How::NoProgram(why) => write!(f, "it was not started ({why})"),
-            How::Withdrawn => f.write_str("it was taken back before it began"),
-            How::Lost => f.write_str("this node lost hold of it"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Events are in the past tense, effects are commands. Payloads are opaque bytes that pass through.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use shared::{
     id::{BatchId, JobId, ObjectId, ReportId, Slot, TaskIndex, TaskRange},
     job::JobSpec,
+    outcome,
     wire::{
         child::{Difference, Raised},
         kv::{Answer, Request},
@@ -209,6 +211,23 @@ pub enum How {
     Withdrawn,
     /// It was ended because this node lost hold of it, which is nobody's fault.
     Lost,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            How::Exited(code) => write!(f, "it ended with exit code {code}"),
+            How::Signalled(number) => {
+                write!(f, "it was ended by signal {number} ({})", outcome::signal_name(*number))
+            }
+            How::Starved(peak) => {
+                write!(f, "memory ran out and the kernel ended it (peak {})", outcome::Bytes(*peak))
+            }
+            How::NotStarted(why) | How::NoProgram(why) => write!(f, "it was not started ({why})"),
+            How::Withdrawn => f.write_str("it was taken back before it began"),
+            How::Lost => f.write_str("this node lost hold of it"),
+        }
+    }
 }
 
 /// One look at a process.

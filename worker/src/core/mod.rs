@@ -106,7 +106,7 @@ pub struct Core {
 #[derive(Debug)]
 struct Job {
     spec: Arc<JobSpec>,
-    /// A process of it has been here.
+    /// A command of it was executed here, or a child of it was ready.
     has_run: bool,
     /// It was told that its processes have other versions of packages than its client.
     differs: bool,

@@ -143,6 +143,22 @@ fn reproduces_a_few_kills_of_starting_processes_that_had_a_job_given_up() {
 }
 
 #[test]
+fn reproduces_kills_of_whatever_there_was_that_had_a_job_given_up_which_had_run() {
+    let mut script = script(1);
+    script.job(function_job(1)).grant(1, 1, 0, 2).ready(0).ran(0, 1, 1, &[]).died(0, How::Signalled(9), 2);
+    for _ in 0..99 {
+        script.out.clear();
+        script.died(0, How::Signalled(9), 0).expect(&[]);
+        script.wake().expect(&["start 0 for job 1"]);
+    }
+    let why = "its process was lost before it was ready, it was ended by signal 9 (SIGKILL): File f.py";
+    script.died(0, How::Signalled(9), 0).expect(&[
+        &format!("say: job 0000000000000001 cannot be run on this machine: {why}"),
+        &format!("unloadable: {why}"),
+    ]);
+}
+
+#[test]
 fn one_slot_that_cannot_start_does_not_give_the_job_up() {
     let mut script = script(2);
     script.job(function_job(1)).grant(1, 1, 0, 1).ready(1);
