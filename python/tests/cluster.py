@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import TracebackType
 
 from harness import HANG
 
@@ -53,7 +54,7 @@ class Program:
 
 
 class LocalCluster:
-    """See the module."""
+    """See the module; ended by the end of a `with` block."""
 
     def __init__(self, folder: Path, slots: int = 2, options: tuple[str, ...] = ()) -> None:
         self.folder, self._listen, self._options = folder, "127.0.0.1:0", options
@@ -96,6 +97,14 @@ class LocalCluster:
     def kill_coordinator(self) -> None:
         """`kill -9` of it."""
         self.coordinator.end(signal.SIGKILL)
+
+    def __enter__(self) -> LocalCluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """End everything in order."""

@@ -70,21 +70,19 @@ def codec(request: pytest.FixtureRequest) -> Codec:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
     """A coordinator, and a worker with two processes."""
-    started = LocalCluster(tmp_path)
-    yield started
-    for connected in list(ENGINES.clusters):
-        connected.close()
-    started.stop()
+    with LocalCluster(tmp_path) as started:
+        yield started
+        for connected in list(ENGINES.clusters):
+            connected.close()
 
 
 @pytest.fixture
 def several(tmp_path: Path) -> Iterator[LocalCluster]:
     """A coordinator, and two workers with two processes each."""
-    started = LocalCluster(tmp_path, slots=0)
-    for _ in range(2):
-        started.start_worker(2)
-    yield started
-    started.stop()
+    with LocalCluster(tmp_path, slots=0) as started:
+        for _ in range(2):
+            started.start_worker(2)
+        yield started
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -77,6 +78,27 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def aside(act: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
+    """Have a call made by a thread of its own, for which the end of the program does not wait."""
+    made: Future[Any] = Future()
+
+    def make() -> None:
+        try:
+            made.set_result(act(*args, **options))
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    return made
+
+
+def memory(pid: int, name: str) -> int:
+    """A line of smaps_rollup, in bytes."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) << 10
 
 
 def not_checked(what: str, why: str) -> None:

@@ -67,7 +67,7 @@ def test_whoever_does_not_answer_is_one_sentence(cluster: LocalCluster, tmp_path
         with pytest.raises(maniple.EngineError, match=f"^cannot join cluster {told['cluster']} with .*: {text}"):
             maniple.connect(changed(cluster.access, bad, **fields))
 
-    try:
+    with other:
         with socket.socket() as deaf:  # bound, so that nobody else listens there
             deaf.bind(("127.0.0.1", 0))
             nobody = f"127.0.0.1:{deaf.getsockname()[1]}"
@@ -97,8 +97,6 @@ def test_whoever_does_not_answer_is_one_sentence(cluster: LocalCluster, tmp_path
             thread.start()
             refusal(f"{place}: what answers there is not a maniple coordinator", addresses=[place])
             thread.join()
-    finally:
-        other.stop()
 
 
 def test_the_stream_may_be_read_and_written_at_once(cluster: LocalCluster) -> None:

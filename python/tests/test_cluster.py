@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cluster import LocalCluster, Relay
 from conftest import scripts
-from harness import until
+from harness import aside, until
 
 import maniple
 from maniple._client.engine import ENGINES
@@ -130,17 +130,13 @@ def test_a_job_survives_the_death_of_its_coordinator(
             open(fifo).close()
         return -x
 
-    found: list[Any] = []
     kept: dict[str, Any] = {"checkpoint": f"{fifo}.checkpoint", "flush": 0} if checkpoint else {}
-    run = lambda: found.append(maniple.map(task, range(400), on_error="skip", batch_size=1, **kept))  # noqa: E731
-    thread = threading.Thread(target=run)
-    thread.start()
+    call = aside(maniple.map, task, range(400), on_error="skip", batch_size=1, **kept)
     until(Path(f"{fifo}.waits").exists)
     cluster.kill_coordinator()
     cluster.start_coordinator()
     with open(fifo, "w"):  # whoever waits for it, now or later, goes on
-        thread.join(PATIENCE)
-    assert found == [[-x for x in range(400) if x != 7]]
+        assert call.result(PATIENCE) == [-x for x in range(400) if x != 7]
 
 
 @pytest.mark.parametrize("collect", [False, True])
@@ -159,18 +155,9 @@ def test_what_was_told_while_the_way_was_cut_is_heard_of(
         return -x
 
     relay = Relay(json.loads(cluster.access.read_text())["addresses"][0])
-    caught: list[maniple.JobFailed] = []
-
-    def job() -> None:
-        try:
-            kept = tmp_path / "f.checkpoint"
-            maniple.map(task, range(100), checkpoint=kept, flush=0, batch_size=1, collect=collect, engine=engine)
-        except maniple.JobFailed as failed:
-            caught.append(failed)
-
+    kept: dict[str, Any] = {"checkpoint": tmp_path / "f.checkpoint", "flush": 0, "collect": collect}
     with maniple.connect(cluster.access_by(relay.address)) as engine:
-        thread = threading.Thread(target=job)
-        thread.start()
+        call = aside(maniple.map, task, range(100), batch_size=1, engine=engine, **kept)
         until(Path(f"{fifo}.waits").exists)
         relay.cut()
         if ends:
@@ -181,10 +168,10 @@ def test_what_was_told_while_the_way_was_cut_is_heard_of(
             until(lambda: len(Path(f"{fifo}.log").read_text().split()) == 100)
             relay.mend()
             with open(fifo, "w"):
-                thread.join(PATIENCE)
-        thread.join(PATIENCE)
+                call.exception(PATIENCE)
+        failed = call.exception(PATIENCE)
     relay.cut()
-    (failed,) = caught
+    assert isinstance(failed, maniple.JobFailed)
     assert [(each.task, each.message) for each in failed.failures] == [(x, f"number {x}") for x in range(7, 100, 10)]
     assert failed.results == ([-x for x in range(100) if x % 10 != 7] if collect else None)
     ran = Path(f"{fifo}.log").read_text().split()
@@ -220,19 +207,16 @@ def test_a_coordinator_that_does_not_come_back_is_given_up(
 
 
 def test_a_silent_coordinator_is_noticed(tmp_path: Path) -> None:
-    cluster = LocalCluster(tmp_path, slots=1, options=("--lease", "2"))
-    try:
-        with maniple.connect(cluster.access) as connected:
-            connection = connected.take()
-            cluster.coordinator.process.send_signal(signal.SIGSTOP)
-            try:
-                until(lambda: connection.is_lost)
-                assert "no sign of life for 2 s" in connection._why
-            finally:
-                cluster.coordinator.process.send_signal(signal.SIGCONT)
-            assert maniple.map(abs, [-1]) == [1]
-    finally:
-        cluster.stop()
+    started = LocalCluster(tmp_path, slots=1, options=("--lease", "2"))
+    with started as cluster, maniple.connect(cluster.access) as connected:
+        connection = connected.take()
+        cluster.coordinator.process.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: connection.is_lost)
+            assert "no sign of life for 2 s" in connection._why
+        finally:
+            cluster.coordinator.process.send_signal(signal.SIGCONT)
+        assert maniple.map(abs, [-1]) == [1]
 
 
 def test_a_function_by_value_is_for_the_python_that_has_sent_it(

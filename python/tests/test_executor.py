@@ -351,7 +351,7 @@ def test_reproduces_an_interrupt_after_which_all_calls_were_made(
 
         def wait():
             print("begun", flush=True)
-            while True:
+            while True:  # a pause would not notice an interrupt that comes just before it
                 time.sleep(0.1)
 
         executor = maniple.Executor(1)

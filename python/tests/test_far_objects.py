@@ -16,8 +16,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from cluster import LocalCluster, Program, Relay
 from conftest import ROOT
-from harness import descendants, not_checked, until
-from test_objects import memory
+from harness import aside, descendants, memory, not_checked, until
 
 import maniple
 from maniple._client.cargo import Object
@@ -80,17 +79,14 @@ def test_each_node_gets_a_frame_once_and_its_processes_map_it(
         several.start_worker(2, address=relay.address)
     size, log = 64 * MB, tmp_path / "log"
     log.touch()
-    found: list[Any] = []
-    options: dict[str, Any] = {"batch_size": 1, "shared": {"prices": frame, "log": str(log), "fifo": fifo}}
+    shared = {"prices": frame, "log": str(log), "fifo": fifo}
     with maniple.connect(several.access_by(relays[0].address)):
-        call = threading.Thread(target=lambda: found.append(maniple.map(looked_up, range(4), **options)))
-        call.start()
+        call = aside(maniple.map, looked_up, range(4), batch_size=1, shared=shared)
         until(lambda: len(set(log.read_text().split())) == 4)
         pids = [int(pid) for pid in set(log.read_text().split())]
         maps = [mapped(pid) for pid in pids]
         with open(fifo, "w"):
-            call.join(PATIENCE)
-    assert found == [[(float(at), frame["a"].sum() + 4e6, False) for at in range(4)]]
+            assert call.result(PATIENCE) == [(float(at), frame["a"].sum() + 4e6, False) for at in range(4)]
     sent, got = relays[0].there, [relay.back for relay in relays[1:]]
     print(f"{sent / MB:.1f} MB from the client, {[round(each / MB, 1) for each in got]} MB to the workers")
     assert size < sent < size * 1.1 and all(size < each < size * 1.1 for each in got)
@@ -142,23 +138,15 @@ def total(_: int, prices: Any) -> float:
 def test_a_coordinator_that_dies_while_it_fetches_fetches_again(
     tmp_path: Path, frame: Any, monkeypatch: pytest.MonkeyPatch, *, checkpoint: bool
 ) -> None:
-    started = LocalCluster(tmp_path, slots=2)
     gate = Gate(monkeypatch, 5)
-    found: list[Any] = []
     kept: dict[str, Any] = {"checkpoint": tmp_path / "f.checkpoint"} if checkpoint else {}
-    try:
-        with maniple.connect(started.access):
-            run = lambda: found.append(maniple.map(total, range(8), shared={"prices": frame}, **kept))  # noqa: E731
-            call = threading.Thread(target=run)
-            call.start()
-            assert gate.held.wait(PATIENCE)
-            started.kill_coordinator()
-            started.start_coordinator()
-            gate.open()
-            call.join(PATIENCE)
-    finally:
-        started.stop()
-    assert found == [[4e6] * 8]
+    with LocalCluster(tmp_path) as started, maniple.connect(started.access):
+        call = aside(maniple.map, total, range(8), shared={"prices": frame}, **kept)
+        assert gate.held.wait(PATIENCE)
+        started.kill_coordinator()
+        started.start_coordinator()
+        gate.open()
+        assert call.result(PATIENCE) == [4e6] * 8
     assert gate.asked.count(0) == 2
 
 
@@ -171,14 +159,11 @@ def test_a_storekeeper_that_panics_costs_nothing(tmp_path: Path, frame: Any, mon
         pytest.skip("no program with injected faults")
     monkeypatch.setenv("MANIPLE_BINARY", str(program))
     monkeypatch.setenv("MANIPLE_INJECT", "panic:storekeeper@20")
-    started = LocalCluster(tmp_path, slots=0)
-    monkeypatch.delenv("MANIPLE_INJECT")
-    started.start_worker(2)
-    try:
+    with LocalCluster(tmp_path, slots=0) as started:
+        monkeypatch.delenv("MANIPLE_INJECT")
+        started.start_worker(2)
         with maniple.connect(started.access):
             assert maniple.map(total, range(8), shared={"prices": frame}) == [4e6] * 8
-    finally:
-        started.stop()
     log = started.coordinator.rest()
     assert "injected at storekeeper" in log and "did not stop in order" not in log
 
@@ -194,12 +179,9 @@ def test_a_coordinator_that_is_started_again_has_what_was_fetched(
             open(fifo).close()
         return float(prices["b"].sum()) + x
 
-    found: list[Any] = []
     kept: dict[str, Any] = {"checkpoint": tmp_path / "f.checkpoint", "flush": 0}
     with maniple.connect(several.access):
-        run = lambda: found.append(maniple.map(slow, range(40), shared={"prices": frame}, batch_size=1, **kept))  # noqa: E731
-        call = threading.Thread(target=run)
-        call.start()
+        call = aside(maniple.map, slow, range(40), shared={"prices": frame}, batch_size=1, **kept)
         until(Path(f"{fifo}.waits").exists)
         for worker in several.workers:  # in order, so that they are not waited for
             worker.process.send_signal(signal.SIGTERM)
@@ -209,36 +191,28 @@ def test_a_coordinator_that_is_started_again_has_what_was_fetched(
         several.start_coordinator()
         several.start_worker(2)
         with open(fifo, "w"):
-            call.join(PATIENCE)
-    assert found == [[4e6 + x for x in range(40)]]
+            assert call.result(PATIENCE) == [4e6 + x for x in range(40)]
     assert gate.asked.count(0) == 1
 
 
 def test_a_worker_may_die_or_lose_its_way_while_it_fetches(
     tmp_path: Path, frame: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = LocalCluster(tmp_path, slots=0)
-    # Each of these breaks off in the middle, one for ever.
-    lost, cut = Relay(started.address, most=20 * MB), Relay(started.address, most=20 * MB)
-    started.start_worker(2, address=lost.address)
-    started.start_worker(2, address=cut.address)
-    found: list[Any] = []
-    try:
+    with LocalCluster(tmp_path, slots=0) as started:
+        # Each of these breaks off in the middle, one for ever.
+        lost, cut = Relay(started.address, most=20 * MB), Relay(started.address, most=20 * MB)
+        started.start_worker(2, address=lost.address)
+        started.start_worker(2, address=cut.address)
         with maniple.connect(started.access):
-            run = lambda: found.append(maniple.map(total, range(8), shared={"prices": frame}))  # noqa: E731
-            call = threading.Thread(target=run)
-            call.start()
+            call = aside(maniple.map, total, range(8), shared={"prices": frame})
             assert lost.stuck.wait(PATIENCE) and cut.stuck.wait(PATIENCE)
             started.workers[0].end(signal.SIGKILL)
             lost.cut()
             cut.cut()
             cut.most = None
             cut.mend()
-            call.join(PATIENCE)
-    finally:
+            assert call.result(PATIENCE) == [4e6] * 8
         cut.cut()
-        started.stop()
-    assert found == [[4e6] * 8]
     assert 64 * MB < cut.back < 75 * MB
 
 
@@ -255,15 +229,13 @@ def holders(worker: Program) -> list[int]:
 
 
 def test_a_worker_that_is_away_when_the_job_ends_gives_the_memory_back(tmp_path: Path, fifo: str) -> None:
-    started = LocalCluster(tmp_path, slots=1)
-    relay = Relay(started.address)
-    started.start_worker(1, address=relay.address)
-
     def wait(_: int, table: Any) -> int:
         open(fifo).close()
         return len(table)
 
-    try:
+    with LocalCluster(tmp_path, slots=1) as started:
+        relay = Relay(started.address)
+        started.start_worker(1, address=relay.address)
         with maniple.connect(started.access), maniple.Executor(shared={"table": np.ones(1000)}) as executor:
             calls = [executor.submit(wait, x) for x in range(2)]
             until(lambda: all(map(holders, started.workers)))
@@ -276,9 +248,7 @@ def test_a_worker_that_is_away_when_the_job_ends_gives_the_memory_back(tmp_path:
             assert holders(started.workers[1])
             relay.mend()
             until(lambda: not holders(started.workers[1]))
-    finally:
         relay.cut()
-        started.stop()
 
 
 def test_what_arrives_damaged_is_one_clear_error(
@@ -310,12 +280,9 @@ def test_a_client_that_promises_too_much_or_sends_nonsense_is_told(
 
 
 def test_a_full_disk_of_the_coordinator_is_one_clear_error(tmp_path: Path, frame: Any, small_disk: Path) -> None:
-    started = LocalCluster(tmp_path, slots=1, options=("--state-dir", str(small_disk)))
     text = f"failed to keep in {small_disk}/objects what the tasks share: No space left on device .*; make room there"
-    try:
-        with maniple.connect(started.access):
-            with pytest.raises(maniple.JobStopped, match=text):
-                maniple.map(total, range(8), shared={"prices": frame})
-            assert maniple.map(total, [1], shared={"prices": {"b": np.ones(10)}}) == [10]
-    finally:
-        started.stop()
+    started = LocalCluster(tmp_path, slots=1, options=("--state-dir", str(small_disk)))
+    with started, maniple.connect(started.access):
+        with pytest.raises(maniple.JobStopped, match=text):
+            maniple.map(total, range(8), shared={"prices": frame})
+        assert maniple.map(total, [1], shared={"prices": {"b": np.ones(10)}}) == [10]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from harness import KEPT, SLOW, descendants, gone, kill_engine, until
+from harness import KEPT, SLOW, aside, descendants, gone, kill_engine, until
 
 import maniple
 import maniple._progress
@@ -287,14 +287,11 @@ def test_the_death_of_the_engine_costs_no_value(fifo: str, tmp_path: Path) -> No
             open(fifo).read()  # until it is closed, or this process is killed
         return -x
 
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(maniple.map(slow, range(100), processes=1)))
-    thread.start()
+    call = aside(maniple.map, slow, range(100), processes=1)
     with open(fifo, "w"):
         Path(f"{fifo}.open").touch()
         kill_engine()
-    thread.join(PATIENCE)
-    assert found == [[-x for x in range(100)]]
+    assert call.result(PATIENCE) == [-x for x in range(100)]
 
 
 @pytest.mark.parametrize("kept", [1, 0])
@@ -310,17 +307,13 @@ def test_the_death_of_the_engine_sets_nothing_aside_once_more(fifo: str, tmp_pat
             open(fifo).read()
         return -x
 
-    found: list[Any] = []
-    call = {"checkpoint": path, "fresh": True, "flush": 0, "batch_size": 1, "processes": 1}
-    thread = threading.Thread(target=lambda: found.append(maniple.map(slow, range(3), **call)))  # type: ignore[arg-type]
-    thread.start()
+    call = aside(maniple.map, slow, range(3), checkpoint=path, fresh=True, flush=0, batch_size=1, processes=1)
     with open(fifo, "w"):
         until(lambda: len(maniple.Checkpoint(path)) == kept)
         (keeper,) = ENGINES.pids()
         os.kill(keeper, signal.SIGKILL)
         gone(keeper)
-    thread.join(PATIENCE)
-    assert found == [[0, -1, -2]]
+    assert call.result(PATIENCE) == [0, -1, -2]
     assert sorted(log.read_text().split()) == sorted(["0", "1", "2", str(kept)])
     assert len(list(tmp_path.glob("f.*.old"))) == 1
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from harness import Node, descendants, kill_engine, until
+from harness import Node, aside, descendants, kill_engine, memory, until
 
 import maniple
 from maniple import Executor
@@ -34,13 +34,6 @@ def objects_here() -> int:
         except FileNotFoundError:  # the one of the listing itself
             continue
     return named
-
-
-def memory(pid: int, name: str) -> int:
-    """A line of smaps_rollup, in bytes."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    (line,) = [line for line in text.splitlines() if line.startswith(f"{name}:")]
-    return int(line.split()[1]) << 10
 
 
 def ran(text: str) -> str:
@@ -89,15 +82,12 @@ def test_a_frame_for_four_processes_costs_its_size_once(fifo: str, tmp_path: Pat
         log.touch()
         frame = pd.DataFrame(np.ones((rows, 8)))
         options: dict[str, Any] = {"shared": {"prices": frame, "log": str(log), "fifo": fifo}, "processes": 4}
-        found: list[Any] = []
-        call = threading.Thread(target=lambda: found.append(maniple.map(total, range(4), batch_size=1, **options)))
-        call.start()
+        call = aside(maniple.map, total, range(4), batch_size=1, **options)
         until(lambda: len(set(log.read_text().split())) == 4)
         pids = [*ENGINES.pids(), *descendants(ENGINES.pids()[0])]
         sums = sum(memory(pid, "Pss") for pid in pids), sum(memory(pid, "Private_Dirty") for pid in pids)
         with open(fifo, "w"):
-            call.join(PATIENCE)
-        assert found == [[8.0 * rows] * 4]
+            assert call.result(PATIENCE) == [8.0 * rows] * 4
         return sums
 
     before, after = taken(8), taken(size // 64)
@@ -176,15 +166,11 @@ def test_the_next_engine_gets_the_same_objects(fifo: str, tmp_path: Path) -> Non
             open(fifo).read()  # until it is closed, or this process is killed
         return float(array[x])
 
-    found: list[Any] = []
-    shared = {"array": array}
-    call = threading.Thread(target=lambda: found.append(maniple.map(slow, range(100), processes=1, shared=shared)))
-    call.start()
+    call = aside(maniple.map, slow, range(100), processes=1, shared={"array": array})
     with open(fifo, "w"):
         Path(f"{fifo}.open").touch()
         kill_engine()
-    call.join(PATIENCE)
-    assert found == [list(map(float, range(100)))] and objects_here() == 0
+    assert call.result(PATIENCE) == list(map(float, range(100))) and objects_here() == 0
 
 
 def test_an_executor_gives_calls_what_they_have_parameters_for() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from cluster import LocalCluster
-from harness import descendants, gone
+from harness import descendants, gone, memory
 
 import maniple
 from maniple import Executor, FunctionError, JobFailed, Pool
@@ -69,12 +69,6 @@ def claim(fifo: str) -> bool:
     return True
 
 
-def memory(pid: int) -> int:
-    """Bytes that a process has for itself, and its part of what it shares."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
-
-
 def call(executor: Executor) -> tuple[int, int]:
     """The process that makes a call, and the one that imported the module."""
 
@@ -92,7 +86,7 @@ def test_processes_share_what_one_of_them_imported(large: Path, fifo: str) -> No
         (one, importer), (other, also) = (future.result() for future in futures)
         assert len({one, other, importer}) == 3
         assert importers(large) == [importer] == [also]
-        together = sum(map(memory, (one, other, importer)))
+        together = sum(memory(pid, "Pss") for pid in (one, other, importer))
         assert 64 << 20 < together < 2 * 64 << 20, "three processes have it in memory once"
     gone(importer)
     gone(one)

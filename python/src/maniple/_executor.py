@@ -242,13 +242,8 @@ class Executor(Base):
     def _pump_aside(self) -> None:
         """Have a thread that no interrupt reaches send what there is room for; here a call might get lost by one."""
         with self._lock:
-            if self._queue and self._flight is None and self._broken is None:
-                try:
-                    self._take_off()
-                except Away:
-                    return
-                except ManipleError as error:
-                    self._broken = str(error)
+            if self._queue and self._flight is None and self._broken is None and not self._take_off():
+                return
             flight = self._flight
         if flight is None:
             self._pump()
@@ -260,12 +255,9 @@ class Executor(Base):
         while True:
             with self._lock:
                 if self._queue and self._broken is None and self._room.size > self._in_flight():
-                    try:
-                        self._send()
-                    except Away:
+                    if not self._take_off():
                         return
-                    except ManipleError as error:
-                        self._broken = str(error)
+                    self._send()
                 elif self._closed and not self._queue and self._flight is not None:
                     self._flight.end()
                     self._flight = None
@@ -280,18 +272,26 @@ class Executor(Base):
             if not more:
                 return
 
-    def _take_off(self) -> None:
-        """Begin a job; there is none if it was lost at once."""
-        self._flight = flight = Flight(self, ENGINES.take(self._processes, self._engine, self._pump))
-        self._flights.add(flight)
-        flight.begin(self._spec)
-
-    def _send(self) -> None:
+    def _take_off(self) -> bool:
+        """Have a job, which may be lost at once; False if the cluster is away: `_pump` is called when it is back."""
         if self._flight is not None and self._flight.is_full:
             self._flight.end()
             self._flight = None
-        if self._flight is None:
-            self._take_off()
+        if self._flight is not None:
+            return True
+        try:
+            connection = ENGINES.take(self._processes, self._engine, self._pump)
+        except Away:
+            return False
+        except ManipleError as error:
+            self._broken = str(error)
+            return True
+        self._flight = flight = Flight(self, connection)
+        self._flights.add(flight)
+        flight.begin(self._spec)
+        return True
+
+    def _send(self) -> None:
         if (flight := self._flight) is None:
             return
         room, size = self._room.size - self._in_flight(), 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import pickle
 import secrets
-import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ import cloudpickle
 
 from ._client.engine import ENGINES
 from ._client.function import takers
-from ._client.spec import JobSpec, results_of
+from ._client.spec import JobSpec, remark, results_of
 from ._client.wire import LOCAL_LIMIT, Connection
 from .codec import Undecodable
 from .errors import FunctionError
@@ -139,7 +138,7 @@ class Flight:
             if self.cargo is not None:
                 self.connection.say(*self.cargo.piece(fields))
         elif name == "Remark":
-            print(f"maniple: {fields['text']}", file=sys.stderr)
+            remark(name, fields)
         elif executor is None:  # it was forgotten, with nothing left to do
             if name == "Finished":
                 self.connection.leave(self.number)

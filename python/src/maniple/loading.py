@@ -55,11 +55,12 @@ def prepared(what: dict[str, Any]) -> Any:
         function = load(what["module"], what["function"], what["path"], what.get("pickled"), objects.get("Function"))
         return with_shared(function, objects["Shared"]) if "Shared" in objects else function
     except Unloadable as error:
-        others = [f"{one['package']} is {one['child']}" for one in differing(what.get("packages", ()))]
+        others = differing(what.get("packages", ()))
         if not others:
             raise
-        theirs = ", ".join(f"{one['package']} {one['caller']}" for one in differing(what["packages"]))
-        raise Unloadable(f"{error}; here {', '.join(others)}, it was sent by {theirs}") from error.__cause__
+        ours = ", ".join(f"{one['package']} is {one['child']}" for one in others)
+        theirs = ", ".join(f"{one['package']} {one['caller']}" for one in others)
+        raise Unloadable(f"{error}; here {ours}, it was sent by {theirs}") from error.__cause__
 
 
 def with_shared(function: Any, shared: dict[str, Any]) -> Any:

@@ -12,7 +12,6 @@ Invariants
 from __future__ import annotations
 
 import secrets
-import sys
 import threading
 import time
 from array import array
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..codec import Codec, Unkeepable
 from ..errors import EngineError, FunctionError, JobStopped, ManipleError, with_advice
 from .engine import ENGINES
-from .spec import JobSpec, fields_of, results_of
+from .spec import JobSpec, fields_of, remark, results_of
 from .wire import Connection
 
 if TYPE_CHECKING:
@@ -312,6 +311,7 @@ class Job:
             if self._connection is not None:
                 self._connection.say(*self._plan.spec.cargo.piece(fields))
             return
+        remark(name, fields)
         with self._change:
             if name == "Results":
                 for task, value in results_of(self._codec, fields, payload):
@@ -328,10 +328,6 @@ class Job:
                 self._told = fields
             elif name == "SetAside":
                 self._begun = True
-            elif name == "Note":
-                print(f"maniple: {fields}", file=sys.stderr)
-            elif name == "Remark":
-                print(f"maniple: {fields['text']}", file=sys.stderr)
             elif name == "Finished":
                 self._summary, self._told = fields, fields["progress"]
             self._change.notify_all()

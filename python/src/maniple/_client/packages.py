@@ -10,16 +10,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from types import ModuleType
 
 from ..loading import version_of
-from .sources import INSTALLED, STANDARD
+from .sources import is_installed, is_standard
 
 TEXT = re.compile(rb"\x8c.([A-Za-z_]\w*)", re.DOTALL)
 """A short text in a pickle, up to its first dot."""
-
-
 SCANNED = 4 << 20
 """How much of a pickle is looked at: what follows is mostly data."""
 USUAL = ("cloudpickle", "numpy", "pandas", "polars", "pyarrow", "scipy")
@@ -46,19 +43,10 @@ def place_of(name: str) -> str:
     return os.path.realpath(place) if isinstance(place, str) else ""
 
 
-def is_installed(name: str) -> bool:
-    """Whether a module is imported from a folder of installed packages."""
-    return bool(set(INSTALLED) & set(Path(place_of(name)).parts))
-
-
-def is_standard(name: str) -> bool:
-    """Whether a module is the interpreter's own."""
-    return not place_of(name) or place_of(name).startswith(tuple(f"{folder}{os.sep}" for folder in STANDARD))
-
-
 def versions(names: Iterable[str]) -> list[tuple[str, str]]:
     """Those that are installed packages, or that the caller's modules among them refer to, with their versions."""
-    own = {name for name in names if name != "__main__" and not is_installed(name) and not is_standard(name)}
-    known = set(names).union(*map(names_of, own))
-    found = ((name, version_of(name)) for name in sorted(known) if name != "maniple" and is_installed(name))
+    places = {name: place_of(name) for name in names if name != "__main__"}
+    own = [name for name, place in places.items() if place and not is_installed(place) and not is_standard(place)]
+    known = set(places).union(*map(names_of, own)) - {"maniple"}
+    found = ((name, version_of(name)) for name in sorted(known) if is_installed(place_of(name)))
     return [(name, version) for name, version in found if version is not None]

@@ -124,12 +124,22 @@ def own_folders() -> list[str]:
     return [os.path.realpath(folder) for folder in (os.getcwd(), *([os.path.dirname(script)] if script else []))]
 
 
+def is_installed(path: str) -> bool:
+    """Whether a file or folder lies in a folder of installed packages."""
+    return bool(set(INSTALLED) & set(Path(path).parts))
+
+
+def is_standard(path: str) -> bool:
+    """Whether a file or folder is the interpreter's own."""
+    return any(path.startswith(f"{folder}{os.sep}") for folder in STANDARD)
+
+
 def is_own(place: str, folders: list[str]) -> bool:
     """Whether a file or folder lies in one of these, and was not installed there."""
     path = os.path.realpath(place)
-    if any(path.startswith(f"{folder}{os.sep}") for folder in STANDARD) or set(INSTALLED) & set(Path(path).parts):
-        return False
-    return any(path.startswith(os.path.join(folder, "")) for folder in folders)
+    return not (is_standard(path) or is_installed(path)) and any(
+        path.startswith(os.path.join(folder, "")) for folder in folders
+    )
 
 
 def spec_of(name: str) -> ModuleSpec | None:

@@ -6,6 +6,7 @@ The types are those of `shared/src/job.rs`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -167,6 +168,12 @@ def job_spec(
         wants_failures=True,
         detached=False,
     )
+
+
+def remark(name: str, fields: Any) -> None:
+    """Show a user what is said in passing by a `Note` or a `Remark`; nothing else is."""
+    if name in ("Note", "Remark"):
+        print(f"maniple: {fields if name == 'Note' else fields['text']}", file=sys.stderr)
 
 
 def results_of(codec: Codec, fields: dict[str, Any], payload: bytes | bytearray) -> list[tuple[int, Any]]:

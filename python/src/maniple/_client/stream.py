@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import sys
 import threading
 import time
 from array import array
@@ -25,7 +24,7 @@ from ..codec import Codec
 from ..errors import EngineError
 from .engine import ENGINES
 from .job import CHUNK_BYTES, CHUNK_TASKS, GLANCE, LIVES, Plan, Progress, encoded, error_of, parcels
-from .spec import JobSpec, results_of
+from .spec import JobSpec, remark, results_of
 from .wire import Connection
 
 AHEAD, AHEAD_BYTES = 50_000, 64 << 20
@@ -282,10 +281,8 @@ class Stream:
     # What the coordinator says, heard by the thread of the connection.
 
     def _hear(self, leg: Leg, name: str, fields: Any, payload: bytes | bytearray) -> None:
-        if name == "Note" and leg is self._leg:
-            print(f"maniple: {fields}", file=sys.stderr)
-        if name == "Remark":
-            print(f"maniple: {fields['text']}", file=sys.stderr)
+        if name != "Note" or leg is self._leg:  # each of them hears a note
+            remark(name, fields)
         with self._change:
             if name == "Finished":
                 self._legs.discard(leg)
