@@ -19,7 +19,6 @@ import pytest
 from harness import KEPT, SLOW, aside, descendants, gone, kill_engine, until
 
 import maniple
-import maniple._progress
 from maniple._client.engine import ENGINES
 
 PATIENCE = 60.0
@@ -162,29 +161,6 @@ def test_what_a_task_makes_of_an_exhausted_iterable_of_ours_is_raised() -> None:
     with pytest.raises(LookupError, match="no more"):
         maniple.map(abs, tasks())
     assert maniple.map(abs, [-2]) == [2]
-
-
-def test_progress_is_told() -> None:
-    seen: list[maniple.Progress] = []
-    maniple.map(abs, range(100), progress=seen.append)
-    assert (seen[-1].total, seen[-1].done, seen[-1].finished, seen[-1].complete) == (100, 100, 100, True)
-
-
-def test_the_line_ends_when_it_is_learnt_that_these_are_all(capsys: pytest.CaptureFixture[str]) -> None:
-    draw = maniple._progress.bar(always=True)
-    assert draw is not None
-    for complete in (False, False, True, True):
-        draw(maniple.Progress(3, complete, 3, 0, 0, 0, 0.0))
-    shown = capsys.readouterr().err
-    assert shown.count("3/3") == 2 and shown.count("\n") == 1 and shown.endswith("\n")
-
-
-def test_reproduces_a_line_that_was_longer_than_the_terminal() -> None:
-    far = maniple.Progress(2_000_000, complete=True, done=900_000, skipped=700_000, failed=1_000, busy=2, elapsed=5e3)
-    lines = {room: maniple._progress.line(far, room) for room in (20, 60, 80, 100, 1 << 16)}
-    assert all(len(text) < room for room, text in lines.items())
-    assert lines[60].startswith(" 80%|| 1,601,000/2,000,000 [1:23:20<") and len(lines[80]) == 79
-    assert (lines[100].count("#"), lines[1 << 16].count("#")) == (15, 19)
 
 
 def test_each_job_hears_how_far_it_is_itself(fifo: str, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._client.function import describe, takers
-from ._client.job import Job, Outcomes, Plan, Progress
+from ._client.job import Job, Outcomes, Plan
 from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, texts, unpacked, whole
 from ._client.stream import Failed, Stream
 from ._flight import RemoteTraceback
 from ._frames import FRAMES, array, check_output, columns_of, frame
-from ._progress import bar
+from ._progress import Shown, ending, shown
 from ._windows import Pace, Windows, weight
 from .codec import Codec, Undecodable, head
 from .errors import Failure, FunctionError, JobFailed, JobStopped, TableError, TaskFailed
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 OnError = Literal["raise", "skip", "nan"]
 Output = Literal["list", "iterator", "numpy", "pandas", "polars", "arrow"]
-Shown = Callable[[Progress], None]
 
 WINDOW = 1_000_000
 """Tasks of a job whose values stay in the checkpoint, at most: with more of them another job goes on."""
@@ -235,7 +234,7 @@ def one_by_one(
         outcomes = Stream(plan, tasks, most).outcomes()
     else:
         outcomes = from_checkpoint(plan, tasks, checkpoint, most)
-    with plan.spec.cargo:
+    with plan.spec.cargo, ending(plan.show):
         for outcome in outcomes:
             kind = type(outcome)
             if kind is Failed:
@@ -280,7 +279,7 @@ def left_there(plan: Plan, tasks: Iterable[Any], on_error: OnError) -> None:
     """Have all values in the checkpoint."""
     failures: list[Failure] = []
     total = 0
-    with plan.spec.cargo:
+    with plan.spec.cargo, ending(plan.show):
         size = WINDOW if isinstance(tasks, Sized) else least(plan)
         for job in Windows(plan, tasks, Pace(size, WINDOW)):
             failures += stories(job)
@@ -320,7 +319,7 @@ def run(
 
 def finished(plan: Plan, tasks: Iterable[Any]) -> Outcomes:
     """Run a job to its end."""
-    with plan.spec.cargo:
+    with plan.spec.cargo, ending(plan.show):
         return Job(plan, tasks).run()
 
 
@@ -331,15 +330,6 @@ def planned(
     if processes is not None:
         processes = whole("processes", processes, "at least 1, or None for one per core", 1, (1 << 16) - 1)
     return Plan(spec, processes, show, engine, collect)
-
-
-def shown(progress: bool | Shown | None) -> Shown | None:
-    """What shows the progress, if it is to be shown."""
-    if progress is None or isinstance(progress, bool):
-        return bar(always=progress is True) if progress is not False else None
-    if not callable(progress):
-        raise TypeError(f"progress={progress!r}: give True, False, None or a function")
-    return progress
 
 
 def collected(job: Outcomes, checkpoint: str | os.PathLike[str] | None) -> dict[int, Any]:

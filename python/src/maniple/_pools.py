@@ -13,7 +13,8 @@ from ._client.function import describe
 from ._client.job import Outcomes, Progress
 from ._client.spec import JobSpec, checkpoint_spec, job_spec, limits, texts, unpacked, whole
 from ._frames import FRAMES, check_output, frame
-from ._map import OnError, Shown, check_on_error, collected, run, shown, stories
+from ._map import OnError, check_on_error, collected, run, stories
+from ._progress import Shown, ending, shown
 from .codec import Codec
 from .errors import JobFailed, TableError
 
@@ -294,7 +295,8 @@ def _rows(
             progress_callback(now.finished, now.total, now.total - now.finished, now.elapsed)
 
     try:
-        job = run(spec, (list(item) for item in args), processes, hear, engine, collect=output is not None)
+        with ending(show):
+            job = run(spec, (list(item) for item in args), processes, hear, engine, collect=output is not None)
     finally:
         if monitor is not None:
             MONITORS.release(monitor)

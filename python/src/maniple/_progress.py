@@ -4,31 +4,62 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from ._client.job import Progress
 
+Shown = Callable[[Progress], None]
 WIDTH, UNBOUNDED = 24, 1 << 16
 
 
-def bar(*, always: bool) -> Callable[[Progress], None] | None:
+def shown(progress: bool | Shown | None) -> Shown | None:
+    """What shows the progress, if it is to be shown."""
+    if progress is None or isinstance(progress, bool):
+        return bar(always=progress is True) if progress is not False else None
+    if not callable(progress):
+        raise TypeError(f"progress={progress!r}: give True, False, None or a function")
+    return progress
+
+
+class Bar:
+    """Draws the line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._last, self._is_open = stream, "", False
+
+    def __call__(self, progress: Progress) -> None:
+        """So far it is."""
+        text = line(progress, columns(self._stream))
+        ended = progress.complete and progress.finished == progress.total
+        if text != self._last or (ended and self._is_open):  # that these are all may be learnt after the last outcome
+            self._stream.write(f"\r{text:<{len(self._last)}}" + ("\n" if ended else ""))
+            self._stream.flush()
+            self._last, self._is_open = text, not ended
+
+    def end(self) -> None:
+        """Leave the line to itself."""
+        if self._is_open:
+            self._is_open = False
+            self._stream.write("\n")
+            self._stream.flush()
+
+
+def bar(*, always: bool) -> Bar | None:
     """What draws the line on standard error; nothing if that is no terminal, unless it is to be drawn `always`."""
     stream = sys.stderr
-    if stream is None or not (always or stream.isatty()):
-        return None
-    last, open_line = "", False
+    return None if stream is None or not (always or stream.isatty()) else Bar(stream)
 
-    def draw(progress: Progress) -> None:
-        nonlocal last, open_line
-        text = line(progress, columns(stream))
-        ended = progress.complete and progress.finished == progress.total
-        if text != last or (ended and open_line):  # that these are all may be learnt behind the last outcome
-            stream.write(f"\r{text:<{len(last)}}" + ("\n" if ended else ""))
-            stream.flush()
-            last, open_line = text, not ended
 
-    return draw
+@contextmanager
+def ending(show: Shown | None) -> Iterator[None]:
+    """While a job is shown; whatever ends it, an error or a prompt that follows has a line of its own."""
+    try:
+        yield
+    finally:
+        if isinstance(show, Bar):
+            show.end()
 
 
 def columns(stream: TextIO) -> int:
