@@ -42,7 +42,7 @@ def test_the_beacon_names_the_task_whose_value_or_key_ended_the_process(start: S
     ("how", "type_name", "message"),
     [
         (["exit", 3], "SystemExit", "the task called sys.exit(3)"),
-        (["exit"], "SystemExit", "the task called sys.exit(None)"),
+        (["exit"], "SystemExit", "the task called sys.exit()"),
         (["interrupt"], "KeyboardInterrupt", ""),
         (["generator"], "GeneratorExit", ""),
         (["mute"], "sample_tasks.Mute", "<its text raised ValueError>"),

@@ -67,6 +67,11 @@ def faulty() -> None:
     maniple.map(abs, [1], preload=["faulty"])
 
 
+def exits() -> None:
+    Path("quits.py").write_text("import sys\nsys.exit('no file')")
+    maniple.map(abs, [1], preload=["quits"])
+
+
 def with_program(path: str) -> None:
     ENGINES.end()
     os.environ["MANIPLE_BINARY"] = path
@@ -96,6 +101,7 @@ MISTAKES: dict[str, Any] = {
     "a module that is missing there": lambda: maniple.map(Needy(), [1]),
     "a module that cannot be sent along": lambda: maniple.map(abs, [1], modules=["numpy"]),
     "a module that cannot be preloaded": faulty,
+    "a module that ends who imports it": exits,
     "preload= of what is no module": lambda: maniple.map(abs, [1], preload="numpy"),
     "a task that does not pickle": lambda: maniple.map(abs, [1, lock]),
     "an initializer that raises": lambda: maniple.map(abs, [1], initializer=no_table),

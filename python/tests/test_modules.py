@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -275,3 +277,37 @@ def test_on_a_cluster_the_callers_own_go_along(
         assert maniple.run_pools(prices.double, [[1]], output="list") == [[1, 2]]
     with pytest.raises(maniple.FunctionError, match=r"^no module prices on"):
         maniple.map(prices.double, [1])
+
+
+def test_reproduces_a_module_that_ends_whoever_imports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "quits.py").write_text(
+        "import sys\n'pytest' in sys.modules or sys.exit('no file')\ndef f(*x): return x"
+    )
+    (tmp_path / "uses.py").write_text("import quits\ndef f(*x): return x")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    quits, uses = map(importlib.import_module, ("quits", "uses"))
+    calls: list[tuple[Any, str]] = [
+        (lambda: maniple.map(quits.f, [1]), ""),
+        (lambda: maniple.run_pools(quits.f, [[1, "a"]]), ""),
+        (lambda: maniple.map(uses.f, [1]), ", and module uses imports it"),
+        (lambda: maniple.map(lambda x: quits.f(x), [1]), ", and function .*<lambda> needs it"),
+        (lambda: maniple.map(abs, [1], preload=["quits"]), ""),
+        (lambda: maniple.map(abs, [1], preload=["uses"]), ", and uses, to be preloaded, needs it"),
+    ]
+    said = "module quits called sys.exit('no file') when it was imported"
+    advice = "put these lines under if __name__ == '__main__':, or into a function"
+    for call, also in calls:
+        with pytest.raises(maniple.FunctionError) as caught:
+            call()
+        assert re.fullmatch(f"{re.escape(said)}{also}: {re.escape(advice)}", str(caught.value)), caught.value
+    command = [os.environ["MANIPLE_BINARY"], "run", "quits:f", "--tasks", "-"]
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, input="1\n", capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", f"maniple: error: {said}: {advice}\n")
+    for name in ("quits", "uses"):
+        del sys.modules[name]
+
+
+def test_an_initializer_that_exits_is_said_to() -> None:
+    with pytest.raises(maniple.FunctionError, match=r"^the initializer called sys\.exit\(4\)$"):
+        maniple.map(abs, [1], initializer=sys.exit, initargs=(4,))

@@ -266,7 +266,7 @@ def test_what_cannot_be_preloaded_is_a_mistake(tmp_path: Path, monkeypatch: Any,
         "nowhere_at_all": f"no module nowhere_at_all {there}, and it is to be preloaded: install it there",
         "lacks_one": f"no module nowhere_at_all {there}, and lacks_one, to be preloaded, needs it: install it there",
         "broken_here": "module broken_here, which is to be preloaded, raised ZeroDivisionError: division by zero on",
-        "exits": "module exits, which is to be preloaded, raised SystemExit: ",
+        "exits": "module exits called sys.exit('no') when it was imported: put these lines under if __name__",
         "runs": "module runs, which is to be preloaded, raised maniple.errors.EngineError: module runs runs tasks when",
         "spins": f"module spins, which is to be preloaded, leaves 1 thread running {there}, and copies of a",
     }.items():

@@ -66,10 +66,15 @@ def name_of(kind: type) -> str:
     return "a type without a name"
 
 
+def exit_of(error: SystemExit) -> str:
+    """The call that raised it."""
+    return "sys.exit()" if error.code is None else f"sys.exit({error.code!r})"
+
+
 def text_of(error: BaseException) -> str:
     """The text of an exception, even of one that raises when it is asked for it."""
     try:
-        return f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+        return f"the task called {exit_of(error)}" if isinstance(error, SystemExit) else str(error)
     except BaseException as other:
         return f"<its text raised {name_of(type(other))}>"
 

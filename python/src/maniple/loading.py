@@ -5,6 +5,7 @@ are worth sending (``maniple/_client/sources.py``). One that was sent is a modul
 disk, and is imported even where another of that name is installed: so every machine runs what the caller has.
 """
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -14,8 +15,10 @@ from functools import partial, reduce
 from typing import Any
 
 if "Codec" not in globals():
-    from maniple.codec import name_of, text_of
+    from maniple.codec import exit_of, name_of, text_of
     from maniple.objects import read
+
+GUARD = "put these lines under if __name__ == '__main__':, or into a function"  # advice on what an import does
 
 
 class Unloadable(Exception):
@@ -78,13 +81,33 @@ def begun(initializer: Any, initargs: Any, function: Any) -> Any:
         initializer(*initargs)
     except BaseException as error:
         where = f" on {os.uname().nodename}" if lacking(error) else ""
-        raise Unloadable(f"the initializer raised {name_of(type(error))}: {text_of(error)}{where}") from error
+        raise Unloadable(f"the initializer {raised(error)}{where}") from error
     return function
 
 
 def lacking(error: BaseException) -> str:
     """The module that is missing, if that is it."""
     return error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+
+
+def raised(error: BaseException) -> str:
+    """What was done by whoever is to blame for an exception."""
+    if isinstance(error, SystemExit):
+        with contextlib.suppress(BaseException):  # a code may have no text
+            return f"called {exit_of(error)}"
+    return f"raised {name_of(type(error))}: {text_of(error)}".removesuffix(": ")
+
+
+def refuse_exit(error: BaseException, wanted: str, why: str) -> None:
+    """Raises Unloadable if what was `wanted` is not there since a module ended the program as it was imported."""
+    module, step = "", error.__traceback__ if isinstance(error, SystemExit) else None
+    while step:
+        if step.tb_frame.f_code.co_name == "<module>":
+            module = str(step.tb_frame.f_globals.get("__name__"))
+        step = step.tb_next
+    if module:
+        also = "" if module == wanted else f", and {why}"
+        raise Unloadable(f"module {module} {raised(error)} when it was imported{also}: {GUARD}") from error
 
 
 def enter(path: list[str]) -> None:
@@ -109,6 +132,7 @@ def load(module: str, function: str, path: list[str], pickled: "bytes | None", l
         except BaseException as error:
             if missing := lacking(error):
                 raise Unloadable(f"no module {missing} on {host}, and function {function} needs it") from error
+            refuse_exit(error, function, f"function {function} needs it")
             what = f"{name_of(type(error))}: {text_of(error)}"
             raise Unloadable(f"function {function} does not unpickle in {sys.executable}: {what}") from error
         return sent if type(sent) is not dict else begun(**sent)
@@ -122,7 +146,8 @@ def load(module: str, function: str, path: list[str], pickled: "bytes | None", l
             raise Unloadable(f"no module {missing} on {host} in {where}, nor where {sys.executable} looks") from error
         if missing:
             raise Unloadable(f"no module {missing} on {host}, and module {module} imports it") from error
-        raise Unloadable(f"module {module} raised {name_of(type(error))}: {text_of(error)}") from error
+        refuse_exit(error, module, f"module {module} imports it")
+        raise Unloadable(f"module {module} {raised(error)}") from error
     place = f"module {module} ({getattr(loaded, '__file__', None) or 'built in'})"
     try:
         found = reduce(getattr, function.split("."), loaded)

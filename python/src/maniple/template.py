@@ -26,9 +26,9 @@ import warnings
 from typing import Any, NoReturn
 
 if "Codec" not in globals():
-    from maniple.codec import Codec, name_of, text_of
+    from maniple.codec import Codec, text_of
     from maniple.control import HIGH_FD
-    from maniple.loading import Unloadable, enter, lacking, provide
+    from maniple.loading import Unloadable, enter, lacking, provide, raised, refuse_exit
     from maniple.objects import sections
     from maniple.story import of_unloadable
     from maniple.streams import Streams
@@ -90,8 +90,8 @@ class Template:
                     raise Unloadable(f"no module {missing} on {host}, and it is to be preloaded") from error
                 if missing:
                     raise Unloadable(f"no module {missing} on {host}, and {name}, to be preloaded, needs it") from error
-                what = f"{name_of(type(error))}: {text_of(error)}".removesuffix(": ")
-                raise Unloadable(f"module {name}, which is to be preloaded, raised {what} on {host}") from error
+                refuse_exit(error, name, f"{name}, to be preloaded, needs it")
+                raise Unloadable(f"module {name}, which is to be preloaded, {raised(error)} on {host}") from error
             if threads := _thread._count():
                 what = f"leaves {threads} thread{'' if threads == 1 else 's'} running"
                 why = "copies of a process with threads hang: do not preload it"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EngineError
+from ..loading import GUARD
 from .ask import HANDOVER_LIMIT, bequeath, leave_to_others
 from .wire import ERRORS, LOCAL_LIMIT, Connection
 
@@ -64,8 +65,8 @@ def refuse_imports() -> None:
             module = frame.f_globals.get("__name__")
         elif frame.f_code.co_filename == "<frozen importlib._bootstrap>" and module is not None:
             raise EngineError(
-                f"module {module} runs tasks when it is imported, and the process that is to run them imports it: put "
-                "these lines under if __name__ == '__main__':, or into a function"
+                f"module {module} runs tasks when it is imported, and the process that is to run them imports it: "
+                f"{GUARD}"
             )
         frame = frame.f_back
 
