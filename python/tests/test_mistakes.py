@@ -148,6 +148,8 @@ def test_a_mistake_is_the_exception_of_the_table(mistake: str, tmp_path: Path, m
         ("timeout", 0, ValueError),
         ("memory", "5GB", TypeError),
         ("memory", 0, ValueError),
+        ("recycle_memory", "1G", TypeError),
+        ("recycle_memory", 0, ValueError),
         ("batch_size", 0, ValueError),
         ("flush", -1, ValueError),
         ("flush", None, TypeError),

@@ -42,8 +42,6 @@ T = TypeVar("T")
 
 GATHERED = 256
 """Calls that are sent on even so."""
-MOST = 4096
-"""Calls in flight at most."""
 
 cloudpickle.register_pickle_by_value(_call)
 
@@ -67,8 +65,9 @@ class Executor(Base):
         Modules that are sent along, and that are imported once on each machine; see :func:`maniple.map`.
     max_tasks_per_child
         How many calls a process makes; then another takes its place. None: any number.
-    retries, timeout, memory
-        How often a call is made again after its process died; seconds that one may take, and bytes of its process.
+    retries, timeout, memory, recycle_memory
+        How often a call is made again after its process died; seconds that one may take; bytes that its process may
+        take, and that it may still have after a call (with more another takes its place).
     engine
         The cluster that makes the calls, if it is not the one that was connected to last.
 
@@ -93,6 +92,7 @@ class Executor(Base):
         retries: int = 3,
         timeout: float | None = None,
         memory: int | None = None,
+        recycle_memory: int | None = None,
         engine: Cluster | None = None,
     ) -> None:
         max_workers = counted("max_workers", max_workers, "greater than 0", (1 << 16) - 1)
@@ -106,7 +106,7 @@ class Executor(Base):
         maker = _call.maker(begin, bytes(multiprocessing.process.current_process().authkey))
         function = describe(maker, shared=shared, modules=modules, preload=preload, engine=self._engine)
         self._shared = tuple(shared or ())
-        self._spec = job_spec(function, limits(retries, 0, timeout, memory, max_tasks_per_child))
+        self._spec = job_spec(function, limits(retries, 0, timeout, memory, max_tasks_per_child, recycle_memory))
         self._codec = Codec()
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
@@ -119,7 +119,7 @@ class Executor(Base):
         self._pid = os.getpid()
         # A cluster has as many processes as it has, so what may run there is all that is sent.
         is_exact = self._engine is not None and max_workers is not None
-        self._room = Room(self.workers, self.workers) if is_exact else Room(2 * self.workers, MOST)
+        self._room = Room(self.workers, self.workers) if is_exact else Room(2 * self.workers)
 
     def __del__(self) -> None:
         """Forgotten without a shutdown, and nothing is left to do."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ._client.cargo import Cargo
     from ._executor import Executor
 
+MOST = 4096
+"""Calls in flight at most."""
 ROUND = 0.05
 """Seconds of work that are in flight, so that a process never waits for the next call."""
 JOB_CALLS, JOB_BYTES = 50_000, 256 << 20
@@ -61,7 +63,7 @@ class RemoteTraceback(Exception):
 class Room:
     """How many calls may be in flight: as many as last for some time, however short they are."""
 
-    def __init__(self, least: int, most: int) -> None:
+    def __init__(self, least: int, most: int = MOST) -> None:
         self.size = self.least = least
         self._most, self._mark, self._since = most, 0, time.monotonic()
 

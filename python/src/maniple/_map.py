@@ -56,6 +56,7 @@ def map(
     retry_errors: int = 0,
     timeout: float | None = None,
     memory: int | None = None,
+    recycle_memory: int | None = None,
     batch_size: int | None = None,
     on_error: OnError = "raise",
     output: Output = "list",
@@ -114,6 +115,8 @@ def map(
         Seconds that one attempt may take.
     memory
         Bytes that the process which runs a task may take.
+    recycle_memory
+        Bytes that a process may still have after a task; another takes the place of one with more, and no task fails.
     batch_size
         Tasks that are handed over as a unit. None: learnt from how long they take.
     on_error
@@ -188,7 +191,8 @@ def map(
         preload=preload,
         engine=engine,
     )
-    spec = job_spec(function, limits(retries, retry_errors, timeout, memory), kept_in, batch_size)
+    limited = limits(retries, retry_errors, timeout, memory, recycle_memory=recycle_memory)
+    spec = job_spec(function, limited, kept_in, batch_size)
     plan = planned(spec, processes, shown(progress), engine, collect=collect)
     if output == "iterator":
         return one_by_one(plan, tasks, checkpoint, buffersize, on_error)

@@ -142,6 +142,8 @@ class Pool:
         Called once in each process, before its first task.
     maxtasksperchild
         How many chunks of tasks a process takes; then another takes its place. None: any number.
+    recycle_memory
+        Bytes that a process may still have after a chunk of tasks; another takes the place of one with more.
     preload
         Modules that one process imports, of which the others are copies; see :func:`maniple.map`.
     engine
@@ -162,6 +164,7 @@ class Pool:
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
         *,
+        recycle_memory: int | None = None,
         preload: Iterable[str | ModuleType] = (),
         engine: Cluster | None = None,
     ) -> None:
@@ -173,6 +176,7 @@ class Pool:
             initializer=initializer,
             initargs=tuple(initargs),
             max_tasks_per_child=maxtasksperchild,
+            recycle_memory=recycle_memory,
             preload=preload,
             engine=engine,
         )

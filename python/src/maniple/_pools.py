@@ -117,6 +117,7 @@ def run_pools(
     columns: Sequence[str] = (),
     timeout: float | None = None,
     retries: int = 3,
+    recycle_memory: int | None = None,
     modules: Iterable[str | ModuleType] = (),
     preload: Iterable[str | ModuleType] = (),
     progress: bool | Shown | None = None,
@@ -153,7 +154,7 @@ def run_pools(
         gives them a row of NaN.
     columns
         Names of what ``func`` returns, for frames and for readers of the checkpoint.
-    timeout, retries, modules, preload, progress, engine
+    timeout, retries, recycle_memory, modules, preload, progress, engine
         As in :func:`maniple.map`.
 
     Returns
@@ -181,7 +182,7 @@ def run_pools(
     kept_in = None if backup_file is None else checkpoint_spec(backup_file, existing, names, KEYS, "Open")
     function = describe(func, modules=modules, preload=preload, engine=engine)
     return _rows(
-        job_spec(function, limits(retries, timeout=timeout), kept_in, chunk_size),
+        job_spec(function, limits(retries, timeout=timeout, recycle_memory=recycle_memory), kept_in, chunk_size),
         args,
         num_threads,
         shown(progress),
@@ -212,6 +213,7 @@ def run_pools_queue(
     *,
     output: Output = "numpy",
     on_error: OnError = "raise",
+    recycle_memory: int | None = None,
     modules: Iterable[str | ModuleType] = (),
     preload: Iterable[str | ModuleType] = (),
     progress: bool | Shown | None = None,
@@ -234,7 +236,7 @@ def run_pools_queue(
         is returned, and what is done is on the disk within a second.
     debug_monitor, debug_log, progress_log, dynamic_njobs
         Only False.
-    output, on_error, modules, preload, progress, engine
+    output, on_error, recycle_memory, modules, preload, progress, engine
         As in :func:`run_pools`.
 
     Returns
@@ -257,7 +259,7 @@ def run_pools_queue(
     timeout = 120.0 if task_timeout is None else task_timeout
     function = describe(python_function, modules=modules, preload=preload, engine=engine)
     return _rows(
-        job_spec(function, limits(timeout=timeout), kept_in),
+        job_spec(function, limits(timeout=timeout, recycle_memory=recycle_memory), kept_in),
         args,
         n_jobs,
         shown(progress),

@@ -68,6 +68,7 @@ def limits(
     timeout: float | None = None,
     memory: int | None = None,
     tasks_per_process: int | None = None,
+    recycle_memory: int | None = None,
 ) -> dict[str, Any]:
     """The `Limits` of a task.
 
@@ -81,8 +82,11 @@ def limits(
     retry_errors = whole("retry_errors", retry_errors, wanted, 0, (1 << 16) - 1)
     if timeout is not None and not (is_number("timeout", timeout, "seconds") and 0 < timeout <= LONGEST):
         raise ValueError(f"timeout={timeout!r} leaves no time, or is for ever; give seconds, or None")
+    wanted = "bytes as a whole number, at least 1, or None"
     if memory is not None:
-        memory = whole("memory", memory, "bytes as a whole number, at least 1, or None", 1, 1 << 62)
+        memory = whole("memory", memory, wanted, 1, 1 << 62)
+    if recycle_memory is not None:
+        recycle_memory = whole("recycle_memory", recycle_memory, wanted, 1, 1 << 62)
     span = None if timeout is None else seconds(timeout)
     return {
         "death_retries": retries,
@@ -90,6 +94,7 @@ def limits(
         "timeout": span,
         "memory": memory,
         "tasks_per_process": tasks_per_process,
+        "recycle_memory": recycle_memory,
     }
 
 
