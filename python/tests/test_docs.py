@@ -1,8 +1,11 @@
-"""The examples of the pages print what they say: after each, its lines `# ...` are the output."""
+"""The examples of the pages print what they say: their lines `# ...` are the output; so do the commands of README."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,9 @@ from suites import told
 from maniple._processes import _ENGINES
 
 DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
+VARIES = re.compile(r"(wall time|host|pid|frames +|size +|written +) ?[^,\n]+(, [\d.]+/s)?")
+"""What a command tells of the machine, the time and how its disk was written to."""
 ROWS: dict[Any, Any] = {
     (20240102, "000001"): [10.0, 100, None],
     (20240102, "600000"): [40.0, 400, 0.5],
@@ -52,6 +58,23 @@ def test_the_examples_print_what_they_say(
         said = "".join(f"{line[2:]}\n" for line in example.splitlines() if line.startswith("# "))
         assert capsys.readouterr().out == said
     _ENGINES.end()  # of the commands: other tests count who is there
+
+
+def test_the_commands_of_the_tour_print_what_they_say(tmp_path: Path) -> None:
+    tour = README.read_text().partition("## Five minutes")[2].partition("## From Python")[0]
+    blocks = re.findall(r"^```(?:python)?\n(.*?)^```", tour, re.DOTALL | re.MULTILINE)
+    (word,) = [block for block in blocks if block.startswith("# word.py")]
+    (tmp_path / "word.py").write_text(word)
+    folders = [str(Path(program).parent) for program in (sys.executable, os.environ["MANIPLE_BINARY"])]
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": os.pathsep.join([*folders, os.environ["PATH"]])}
+    commands = [part for block in blocks if "Killed" not in block for part in block.split("$ ")[1:]]
+    assert len(commands) >= 6
+    for command, _, wanted in (part.partition("\n") for part in commands):
+        done = subprocess.run(
+            command + " 2>&1", shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        said, shown = (VARIES.sub(r"\1", text) for text in (done.stdout.replace(str(tmp_path), "/tmp/tour"), wanted))
+        assert sorted(said.splitlines()) == sorted(shown.splitlines()), command
 
 
 def test_the_page_of_suites_lists_what_cannot_pass() -> None:
