@@ -19,13 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from processes import address, children, engine, wait_for
 
 HERE = Path(__file__).resolve().parent
 TASK = 0.02
 """Seconds that a task takes: work begins so often in each process."""
-PATIENCE = 60.0
 BARS = {"kill of a pool's process": 0.150, "kill of a worker": 1.0, "kill of the coordinator": 2.0}
 """Seconds until work flows again, by what was killed."""
 LEASE = 10.0
@@ -38,20 +38,6 @@ def f(n):
     time.sleep({TASK})
     return n
 """
-
-
-def wait_for(what: str, found: Callable[[], object]) -> None:
-    """Wait until something is so; what gives no notice of itself is looked at every 5 ms."""
-    deadline = time.monotonic() + PATIENCE
-    while not found():
-        if time.monotonic() > deadline:
-            sys.exit(f"bench: {what} did not happen within {PATIENCE:.0f} s")
-        time.sleep(0.005)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class Machine:
@@ -116,8 +102,7 @@ class Cluster:
         said = self.folder / "said"
         said.write_bytes(b"")
         started = self.start("coordinator", "--listen", self.listen, "--access-dir", "access")
-        wait_for("the coordinator's start", lambda: b"listening on " in said.read_bytes())
-        self.listen = said.read_text().split("listening on ")[1].split()[0]
+        self.listen = address(said)
         return started
 
     def start_worker(self, number: int, on: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
@@ -153,8 +138,9 @@ class Cluster:
     def kill_worker(self) -> float:
         """Kill a worker; seconds until the last task that it was running runs elsewhere."""
         doomed = self.workers.pop(0)
-        engine = next(pid for pid in children(doomed.pid) if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
-        pids = {pid for pid in children(doomed.pid) if pid != engine}
+        found = engine(doomed.pid)
+        assert found, "it was at work"
+        pids = {pid for pid in children(doomed.pid) if pid != found}
 
         def begun() -> int:
             return sum(run[1] in pids for run in self.runs())
@@ -163,7 +149,7 @@ class Cluster:
         before = begun()
         wait_for("another task of the worker", lambda: begun() > before)
         killed = time.monotonic()
-        for pid in (doomed.pid, engine):
+        for pid in (doomed.pid, found):
             os.kill(pid, signal.SIGKILL)
         doomed.wait()
         running = [run[0] for run in self.runs() if run[1] in pids][-1]

@@ -8,6 +8,7 @@ docs/soak.md says what is done and what is measured. The exit code is 0 if all j
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -21,6 +22,8 @@ import threading
 import time
 import traceback
 from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from cluster import HERE, Cluster
 from faults import Faults
@@ -44,8 +47,10 @@ class Soak:
         self.trouble: list[str] = []
         self.kinds: dict[str, int] = {}
         self.tasks = 0
-        self.over, self.ended = threading.Event(), threading.Event()
+        self.over = threading.Event()
         self.interrupted = False
+        self.enough: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Holds something once no other fault is due. A signal's handler may put into it, but not set an event."""
         self.cluster = Cluster(maniple, folder, f"soak-{os.getpid()}")
         self.began = time.monotonic()
         self.clients = Clients()
@@ -55,12 +60,12 @@ class Soak:
     def interrupt(self, *_: object) -> None:
         """Note that somebody has had enough; an exception in the midst of a wait would leave locks in disorder."""
         self.interrupted = True
+        self.enough.put(None)
 
     def pause(self, seconds: float) -> None:
         """Wait, unless it is over."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not self.interrupted and not self.ended.is_set():
-            time.sleep(0.2)
+        with contextlib.suppress(queue.Empty):
+            self.enough.put(self.enough.get(timeout=seconds))
 
     def say(self, text: str) -> None:
         """Tell how it goes."""
@@ -116,7 +121,7 @@ class Soak:
                 self.sampler.at_rest = False
             self.say(f"round {self.sampler.round} is over")
             self.sampler.round += 1
-        self.ended.set()
+        self.enough.put(None)
 
     def run(self) -> None:
         """Jobs and faults, until the time is over and the last jobs have ended."""
@@ -140,7 +145,7 @@ class Soak:
             while rounds.is_alive():
                 if self.interrupted:
                     self.clients.kill_all()
-                time.sleep(0.2)
+                rounds.join(0.2)  # another client may have been started just now
         finally:
             self.sampler.over.set()
             self.sampler.join()

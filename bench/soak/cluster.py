@@ -8,43 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+
+from processes import PATIENCE, address, children, engine, read, wait_for
 
 HERE = Path(__file__).resolve().parent
 MARK = "MANIPLE_SOAK"
 """The variable that everything inherits which is started here."""
 WORKERS, SLOTS = 3, 2
-PATIENCE = 60.0
-
-
-def wait_for(what: str, found: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until something is so; what gives no notice of itself is looked at every 20 ms."""
-    deadline = time.monotonic() + patience
-    while not found():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} did not happen within {patience:.0f} s")
-        time.sleep(0.02)
-
-
-def read(path: str) -> bytes:
-    """A file of /proc; empty if the process has ended."""
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
-    status = read(f"/proc/{pid}/stat")
-    return bool(status) and status.rpartition(b")")[2].split()[0] != b"Z"
 
 
 def marked(mark: str) -> list[int]:
@@ -82,10 +54,7 @@ class Worker:
     @property
     def engine(self) -> int | None:
         """The keeper's child that does the work, if it is there yet."""
-        for pid in children(self.keeper):
-            if b"\0worker\0" in read(f"/proc/{pid}/cmdline"):
-                return pid
-        return None
+        return engine(self.keeper)
 
     @property
     def pool(self) -> list[int]:
@@ -134,9 +103,7 @@ class Cluster:
         self.lives += 1
         command: list[str | Path] = [self.maniple, "coordinator", "--listen", self.listen]
         started = self.start([*command, "--access-dir", "access", "--state-dir", "state"], name)
-        said = self.folder / "said" / name
-        wait_for("the coordinator's start", lambda: b"listening on " in said.read_bytes())
-        self.listen = said.read_text().split("listening on ")[1].split()[0]
+        self.listen = address(self.folder / "said" / name)
         return started
 
     def _start_worker(self, number: int, life: int) -> Worker:

@@ -157,7 +157,7 @@ class Run:
             if code == -9 and not self.over.is_set():
                 self.clients.resumed += 1
             elif any(reason in words for reason in LATER) and time.monotonic() < self.deadline:
-                time.sleep(0.5)
+                self.over.wait(0.5)
             elif code in wanted:
                 text = out.read_bytes()
                 out.unlink()

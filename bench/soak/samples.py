@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster import Cluster, marked, read
+from cluster import Cluster, marked
+from processes import read
 
 EVERY = 5.0
 COLUMNS = (

@@ -24,6 +24,16 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// Columns of the terminal that standard output is; where there is none, nothing is cut.
+pub fn width() -> usize {
+    console::Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| columns.into())
+}
+
+/// Text that came from elsewhere, as one line that leaves the terminal alone.
+pub fn in_a_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Writes a line to standard error, above the bar if there is one.
 pub fn say(line: &str) {
     above_bar(|| {

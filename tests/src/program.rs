@@ -194,6 +194,16 @@ fn gather(stream: impl Read + Send + 'static) -> Arc<Gathered> {
     gathered
 }
 
+/// The engine of `maniple run` or `maniple worker`: the keeper's first child that still has the keeper's own words. Later
+/// ones have not executed their program yet.
+pub fn engine(keeper: i32) -> Option<i32> {
+    let is_engine = |pid: &i32| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.split(|byte| *byte == 0).any(|word| word == b"run" || word == b"worker")
+    };
+    children(keeper).into_iter().find(is_engine)
+}
+
 /// The process ids of a process's children.
 pub fn children(pid: i32) -> Vec<i32> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::{Ended, Program, program::PATIENCE};
+
 /// How often it is looked at. Only the answer counts, never how long it took.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -13,4 +15,19 @@ pub fn until(patience: Duration, mut is_so: impl FnMut() -> bool, or: impl FnOnc
         assert!(Instant::now() < deadline, "{}", or());
         std::thread::sleep(GLANCE);
     }
+}
+
+/// Submits a job, again while another one writes its checkpoint still; how it ended then.
+#[track_caller]
+pub fn once_free(submit: impl Fn() -> Program) -> Ended {
+    let mut ended = submit().wait();
+    let is_free = || {
+        let in_use = ended.code() == 3 && ended.stderr.contains("in use");
+        if in_use {
+            ended = submit().wait();
+        }
+        !in_use
+    };
+    until(PATIENCE, is_free, || "the job before does not end, its checkpoint stays in use".to_owned());
+    ended
 }

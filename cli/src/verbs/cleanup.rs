@@ -33,7 +33,7 @@ pub fn run(args: &Cleanup) -> Result<u8, Fault> {
     let mut rows: Vec<Row> = found.iter().cloned().filter_map(draw(None)).collect();
     // Shown before anything is ended: that takes its time.
     if !args.json {
-        output::print(&text(&rows, getuid(), width())).map_err(Fault::of_output)?;
+        output::print(&text(&rows, getuid(), output::width())).map_err(Fault::of_output)?;
     }
     if args.clean && !rows.is_empty() {
         let mut left = leftover::end(&found, args.grace);
@@ -102,7 +102,7 @@ fn text(rows: &[Row], me: Uid, width: usize) -> String {
         if *owned_by != me.as_raw() {
             shown.push_str(&format!("({}) ", user(*owned_by)));
         }
-        shown.extend(command.chars().map(|c| if c.is_control() { ' ' } else { c }));
+        shown.push_str(&output::in_a_line(command));
         let shown = console::truncate_str(&shown, room, "..");
         let (pid, age, memory) = (row.leftover.process.pid, clock(*age), Bytes(*memory).to_string());
         writeln!(out, "{pid:>9}  {age:>8}  {memory:>10}  {shown}").expect("memory");
@@ -139,11 +139,6 @@ fn user(id: u32) -> String {
 
 fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
-}
-
-/// Columns of the terminal; where there is none, nothing is cut.
-fn width() -> usize {
-    console::Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| columns.into())
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub fn run(args: &Jobs) -> Result<u8, Fault> {
     let text = match (args.json, jobs.is_empty()) {
         (true, _) => jobs.iter().map(|job| format!("{}\n", object(job))).collect(),
         (false, true) => "no jobs\n".to_owned(),
-        (false, false) => table(&jobs, SystemTime::now(), width()),
+        (false, false) => table(&jobs, SystemTime::now(), output::width()),
     };
     output::print(&text).map(|()| 0).map_err(Fault::of_output)
 }
@@ -86,7 +86,7 @@ fn table(jobs: &[Listed], now: SystemTime, width: usize) -> String {
     let room = width.saturating_sub(BEFORE_WORK).max(LEAST_WORK);
     let mut out = String::new();
     let mut line = |job: &str, state: &str, age: &str, done: &str, work: &str| {
-        let work: String = work.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let work = output::in_a_line(work);
         let work = console::truncate_str(&work, room, "..");
         writeln!(out, "{job:16}  {state:9}  {age:>8}  {done:>9}  {work}").expect("memory");
     };
@@ -139,10 +139,6 @@ fn object(job: &Listed) -> serde_json::Value {
         "durable": progress.durable,
         "message": job.stopped.as_ref().map(|stopped| &stopped.message),
     })
-}
-
-fn width() -> usize {
-    console::Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| columns.into())
 }
 
 #[cfg(test)]

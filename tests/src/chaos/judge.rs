@@ -13,8 +13,7 @@ use super::{
 use crate::{
     Ended, outcomes,
     outcomes::{json, values_by_number},
-    program::PATIENCE,
-    wait::until,
+    wait::{once_free, until},
 };
 
 /// The most memory that any of our processes may have taken at any time: a debug build, some thousand tasks.
@@ -47,16 +46,7 @@ pub fn judge(mut site: Site, plan: &Plan) {
 
 /// Submits the same tasks again, once the checkpoint is free; only failed tasks have no value then.
 fn resume(site: &Site) -> Ended {
-    let mut ended = site.submit("--json").wait();
-    let is_over = || {
-        let in_use = ended.code() == 3 && ended.stderr.contains("in use");
-        if in_use {
-            ended = site.submit("--json").wait();
-        }
-        !in_use
-    };
-    until(PATIENCE, is_over, || "the job does not end, its checkpoint stays in use".to_owned());
-    ended.expect_code(1)
+    once_free(|| site.submit("--json")).expect_code(1)
 }
 
 /// Lost, doubled, unexpected or wrong: nothing of it. (Reading fails on a second value.)

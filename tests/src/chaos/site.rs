@@ -16,7 +16,7 @@ use crate::{
     disk::SmallDisk,
     leftovers, outcomes,
     outcomes::values_by_number,
-    program::{PATIENCE, children},
+    program::{PATIENCE, children, engine},
     skip,
     wait::until,
 };
@@ -173,7 +173,7 @@ impl Site {
     /// Coordinator, keepers and engines.
     pub fn ours(&self) -> Vec<i32> {
         let workers =
-            self.workers.iter().flat_map(|worker| [Some(worker.program.pid()), engine(&worker.program)]);
+            self.workers.iter().flat_map(|worker| [Some(worker.program.pid()), engine(worker.program.pid())]);
         [self.coordinator().pid()].into_iter().chain(workers.flatten()).collect()
     }
 
@@ -208,7 +208,7 @@ impl Site {
             Blow::KillEngine(worker) => self.kill_worker(worker, false, true),
             Blow::KillProcess(worker) => {
                 let program = &self.workers[worker].program;
-                let engine = engine(program);
+                let engine = engine(program.pid());
                 send(children(program.pid()).into_iter().find(|pid| Some(*pid) != engine), Signal::SIGKILL);
             }
             Blow::KillClient => {
@@ -227,8 +227,8 @@ impl Site {
     fn kill_worker(&mut self, number: usize, keeper: bool, and_engine: bool) {
         let (program, life) = (&self.workers[number].program, self.workers[number].life);
         // One that was just started may have none yet.
-        until(PATIENCE, || !and_engine || engine(program).is_some(), || program.said());
-        let parts = [keeper.then(|| program.pid()), engine(program).filter(|_| and_engine)];
+        until(PATIENCE, || !and_engine || engine(program.pid()).is_some(), || program.said());
+        let parts = [keeper.then(|| program.pid()), engine(program.pid()).filter(|_| and_engine)];
         send(parts.into_iter().flatten(), Signal::SIGKILL);
         // A worker that is stopped meanwhile goes on to its end.
         self.signal_worker(number, Signal::SIGCONT);
@@ -290,13 +290,4 @@ impl Site {
         coordinator.signal(Signal::SIGTERM);
         coordinator.wait().expect_code(143);
     }
-}
-
-/// The engine of a worker.
-fn engine(worker: &Program) -> Option<i32> {
-    let is_engine = |pid: &i32| {
-        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        command.windows(8).any(|word| word == b"\0worker\0")
-    };
-    children(worker.pid()).into_iter().find(is_engine)
 }

@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, fs, time::Instant};
 
 use super::LIMIT;
-use crate::{leftovers, program::children, wait::until};
+use crate::{
+    leftovers,
+    program::{children, engine},
+    wait::until,
+};
 
 /// A keeper, and how many processes its pool may have.
 #[derive(Debug, Clone, Copy)]
@@ -12,21 +16,13 @@ pub struct Family {
     pub slots: usize,
 }
 
-fn has(pid: i32, word: &[u8]) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().split(|byte| *byte == 0).any(|is| is == word)
-}
-
 /// Who executes the text that a keeper passes to its pool's processes.
 fn is_of_a_pool(pid: &i32) -> bool {
-    has(*pid, b"/proc/self/fd/5")
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.split(|byte| *byte == 0).any(|word| word == b"/proc/self/fd/5")
 }
 
 impl Family {
-    /// The first child with the keeper's own words: later ones have not executed their program yet.
-    pub fn engine(self) -> Option<i32> {
-        children(self.keeper).into_iter().find(|pid| has(*pid, b"run") || has(*pid, b"worker"))
-    }
-
     /// The processes of the pool.
     pub fn pool(self) -> Vec<i32> {
         children(self.keeper).into_iter().filter(is_of_a_pool).collect()
@@ -39,7 +35,7 @@ impl Family {
             found.extend(children(found[next]));
             next += 1;
         }
-        found.into_iter().chain([self.keeper]).chain(self.engine()).collect()
+        found.into_iter().chain([self.keeper]).chain(engine(self.keeper)).collect()
     }
 }
 

@@ -12,7 +12,12 @@ use super::{
     toll::{Toll, Victim},
     work::Work,
 };
-use crate::{Ended, Program, Scratch, dice::Dice, program::PATIENCE, wait::until};
+use crate::{
+    Ended, Program, Scratch,
+    dice::Dice,
+    program::{PATIENCE, engine},
+    wait::{once_free, until},
+};
 
 const TASKS: u64 = 200;
 const SLOTS: [usize; 2] = [1, 2];
@@ -99,7 +104,7 @@ impl<'a> Site<'a> {
                 && !work.is_nearly_done();
         }
         self.client.take().map(|client| was_let_in(client.wait()));
-        self.finish(work);
+        once_free(|| self.submit(work, "")).expect_code(0);
         self.assert_no_strangers(false, Instant::now(), "the end of a job");
         work.check();
     }
@@ -167,7 +172,7 @@ impl<'a> Site<'a> {
         let mut pid = keeper.then_some(family.keeper);
         // A worker that was just started has none yet.
         let is_there = || {
-            pid = pid.or_else(|| family.engine());
+            pid = pid.or_else(|| engine(family.keeper));
             pid.is_some()
         };
         until(PATIENCE, is_there, || "a worker has no engine".to_owned());
@@ -176,19 +181,6 @@ impl<'a> Site<'a> {
         let status = worker.wait().status;
         assert_eq!((status.signal(), status.code()), if keeper { (Some(9), None) } else { (None, Some(70)) });
         since
-    }
-
-    /// Submits the same tasks again as soon as nobody writes the checkpoint any more.
-    fn finish(&self, work: &Work<'_>) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let ended = self.submit(work, "").wait();
-            if ended.code() != 3 || !ended.stderr.contains("in use") {
-                return drop(ended.expect_code(0));
-            }
-            assert!(Instant::now() < deadline, "the job does not end: {}", ended.stderr);
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 
     fn stop(mut self) {

@@ -12,7 +12,12 @@ use super::{
     toll::{Toll, Victim},
     work::Work,
 };
-use crate::{Ended, Program, Scratch, dice::Dice, program::PATIENCE, wait::until};
+use crate::{
+    Ended, Program, Scratch,
+    dice::Dice,
+    program::{PATIENCE, engine},
+    wait::until,
+};
 
 const TASKS: u64 = 300;
 const SLOTS: usize = 2;
@@ -43,7 +48,7 @@ fn life(scratch: &Scratch, work: &mut Work<'_>, dice: &mut Dice, toll: &mut Toll
         let family = Family { keeper: run.pid(), slots: SLOTS };
         let pid = match victim {
             Victim::Keeper => Some(run.pid()),
-            Victim::Engine => wait_for_one(&mut run, || family.engine()),
+            Victim::Engine => wait_for_one(&mut run, || engine(family.keeper)),
             Victim::Process => wait_for_one(&mut run, || {
                 let pool = family.pool();
                 (!pool.is_empty()).then(|| pool[dice.below(pool.len() as u64) as usize])

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use maniple_tests::{Program, Scratch, outcomes, outcomes::values_by_number};
+use maniple_tests::{Program, Scratch, outcomes, outcomes::values_by_number, program::engine};
 use nix::{sys::signal::Signal, unistd::Pid};
 
 use crate::cluster::Cluster;
@@ -116,11 +116,7 @@ fn the_death_of_a_worker_is_survived_by_the_other() {
 /// The engine of `maniple run`, and the processes of its pool: all are children of the keeper.
 pub fn family(run: &Program) -> (i32, Vec<i32>) {
     let children = run.descendants(1);
-    let is_engine = |pid: &i32| {
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        command.windows(4).any(|word| word == b"\0run")
-    };
-    let engine = *children.iter().find(|pid| is_engine(pid)).expect("an engine");
+    let engine = engine(run.pid()).expect("an engine");
     (engine, children.into_iter().filter(|pid| *pid != engine).collect())
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use maniple_tests::{
-    Ended, MemoryGroup, Program, Scratch, outcomes, outcomes::values_by_number, skip::not_checked,
+    Ended, Program, Scratch, control_group::MemoryGroup, outcomes, outcomes::values_by_number,
+    skip::not_checked,
 };
 
 /// Runs tasks `f(0)`, `f(1)`, .. in a group with so much memory; `None`: this machine cannot.
@@ -17,8 +18,8 @@ fn run(scratch: &Scratch, code: &str, bytes: u64, tasks: u64, options: &str) -> 
     };
     scratch.write("f.py", code);
     scratch.numbers("tasks.jsonl", 0..tasks);
-    let mut command = scratch.command(&format!("run f:f --tasks tasks.jsonl --json {options}"));
-    group.wrap(&mut command);
+    let run = scratch.command(&format!("run f:f --tasks tasks.jsonl --json {options}"));
+    let mut command = group.on(&run);
     scratch.prepare(&mut command);
     let ended = Program::start(command).wait();
     scratch.assert_nothing_left();

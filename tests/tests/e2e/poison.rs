@@ -1,6 +1,6 @@
 //! Tasks that die, hang or eat memory take nobody with them, and leave a story (promises P4, P5, P7).
 
-use maniple_tests::{Program, Scratch, cap::Cap, outcomes, skip};
+use maniple_tests::{Program, Scratch, control_group::Cap, outcomes, skip};
 use shared::outcome::Cause;
 
 const FUNCTION: &str = r#"

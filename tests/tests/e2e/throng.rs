@@ -1,14 +1,7 @@
 //! Thousands of workers at one coordinator: they all knock at the same moment, now and after its restart. They are
 //! played by this process, over real connections with TLS, and answer each task with its key.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use bytes::Bytes;
 use maniple_tests::{Scratch, skip};
@@ -23,7 +16,7 @@ use shared::{
         worker::{FromWorker, Joined, Report, ToWorker},
     },
 };
-use tokio::task::LocalSet;
+use tokio::{sync::oneshot, task::LocalSet};
 
 use crate::cluster::Cluster;
 
@@ -36,7 +29,7 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// Workers that connect again whenever their connection ends.
 struct Throng {
-    over: Arc<AtomicBool>,
+    over: oneshot::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -52,8 +45,7 @@ impl Throng {
     fn start(scratch: &Scratch, count: u64, habit: impl Fn(u64) -> Habit) -> Throng {
         let access = AccessFile::read(&scratch.file("access/worker.access"), Role::Worker).expect("written");
         let endpoint = Endpoint::network(access).expect("our own");
-        let over = Arc::new(AtomicBool::new(false));
-        let ends = Arc::clone(&over);
+        let (over, ends) = oneshot::channel();
         let habits: Vec<_> = (1..=count).map(|number| (number, habit(number))).collect();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -61,17 +53,14 @@ impl Throng {
             for (number, habit) in habits {
                 workers.spawn_local(worker(endpoint.clone(), number, habit));
             }
-            workers.block_on(&runtime.expect("a runtime"), async {
-                while !ends.load(Ordering::SeqCst) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            });
+            // A test that has failed drops the other end.
+            let _ = workers.block_on(&runtime.expect("a runtime"), ends);
         });
         Throng { over, thread }
     }
 
     fn stop(self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.over.send(()).expect("it runs");
         self.thread.join().expect("no panic");
     }
 }

@@ -53,10 +53,7 @@ fn table(reading: &Reading<'_>, last: &LastFailures) -> Result<bool, Fault> {
         }
         Ok(())
     })?;
-    let widths = match console::Term::stdout().size_checked() {
-        Some((_, columns)) => fitted(natural, columns.into()),
-        None => natural,
-    };
+    let widths = fitted(natural, output::width());
     let print = |row: Row| output::print(&line(&row, widths)).map_err(Fault::of_output);
     print(TITLES.map(str::to_owned))?;
     each(reading, last, &mut |key, story| print(row(key, story)))
@@ -84,8 +81,13 @@ fn row(key: &[u8], story: &[u8]) -> Row {
     match story::decode(story) {
         Some(failure) => {
             let message = failure.message.trim().lines().next().unwrap_or_default();
-            let message = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            [key, failure.cause.to_string(), failure.attempt.0.to_string(), failure.host, message]
+            [
+                key,
+                failure.cause.to_string(),
+                failure.attempt.0.to_string(),
+                failure.host,
+                output::in_a_line(message),
+            ]
         }
         None => [key, "of a newer version".to_owned(), String::new(), String::new(), String::new()],
     }
