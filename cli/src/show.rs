@@ -10,6 +10,7 @@ use std::{
 use shared::{
     id::{TaskIndex, TaskRange},
     msgpack,
+    task_set::TaskSet,
     tasks::TaskList,
     wire::client::Progress,
 };
@@ -35,33 +36,17 @@ pub enum Results {
 pub struct Show {
     reporter: Reporter,
     results: Results,
-    written: Written,
+    /// The tasks whose results were written: a coordinator that was started anew has kept none, and sends all.
+    written: TaskSet,
     quiet: bool,
     last: Progress,
-}
-
-/// The tasks whose results were written, a bit each: a coordinator that was started anew has kept none, and sends all.
-#[derive(Default)]
-struct Written(Vec<u64>);
-
-impl Written {
-    /// Adds a task; whether it was not there yet.
-    fn insert(&mut self, task: TaskIndex) -> bool {
-        let (word, bit) = ((task.0 / u64::BITS) as usize, 1 << (task.0 % u64::BITS));
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        let is_new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
-        is_new
-    }
 }
 
 impl Show {
     pub fn new(quiet: bool, results: Results) -> Show {
         let mode = Mode::choose(quiet, &Terminal::of_this_process());
         let reporter = Reporter::new(mode, Instant::now());
-        Show { reporter, results, written: Written::default(), quiet, last: Progress::default() }
+        Show { reporter, results, written: TaskSet::default(), quiet, last: Progress::default() }
     }
 
     /// How far the job was when last heard of.
@@ -90,8 +75,7 @@ impl Show {
 
     /// How many results of so many were not written, if any are.
     pub fn missing(&self, done: u64) -> u64 {
-        let written = self.written.0.iter().map(|word| u64::from(word.count_ones())).sum();
-        if matches!(self.results, Results::Kept) { 0 } else { done.saturating_sub(written) }
+        if matches!(self.results, Results::Kept) { 0 } else { done.saturating_sub(self.written.count()) }
     }
 
     /// Writes results that have not been written yet.

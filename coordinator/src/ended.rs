@@ -101,15 +101,8 @@ mod tests {
     use super::*;
 
     fn end() -> End {
-        let summary = Summary {
-            job: None,
-            progress: Default::default(),
-            groups: Vec::new(),
-            stopped: None,
-            incidents: Default::default(),
-        };
         let spec = JobSpec::new(JobId(0), Work::Command(CommandSpec::default()));
-        End { card: Card::of(&spec, SystemTime::UNIX_EPOCH), summary, received: 1 }
+        End { card: Card::of(&spec, SystemTime::UNIX_EPOCH), summary: Summary::default(), received: 1 }
     }
 
     /// Jobs that ended after so many seconds each, seen at the last one's end.

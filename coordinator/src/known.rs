@@ -14,13 +14,11 @@ use shared::{
     id::{TaskRange, push_task},
     location::Location,
     msgpack,
+    task_set::TaskSet,
     tasks::TaskList,
 };
 
-use crate::{
-    core::task_set::TaskSet,
-    disk::{self, DiskFile},
-};
+use crate::disk::{self, DiskFile};
 
 /// How much is given out at once; a single value may be larger.
 const PIECE_TASKS: usize = 4096;

@@ -192,7 +192,8 @@ fn load_job(dir: &Path) -> io::Result<Found> {
     Ok(Found::Open(Box::new(stored)))
 }
 
-fn remove_ended(dir: &Path) {
+/// Removes what there is of a job that has ended.
+pub fn remove_ended(dir: &Path) {
     if let Err(error) = fs::remove_dir_all(dir) {
         tracing::warn!(path = %dir.display(), %error, "failed to remove an ended job");
     }

@@ -19,16 +19,17 @@ use shared::{
     job::{Existing, JobSpec},
     outcome::Failure,
     shape::ValueShape,
+    task_set::TaskSet,
     tasks::TaskList,
     wire::client::{StopCause, Stopped, Summary},
 };
 
 use crate::{
     checkpoint::{CheckpointError, CheckpointFile, Recorded, Terms},
-    core::{task_set::TaskSet, ticket::Ticket},
+    core::ticket::Ticket,
     disk::{self, Disk},
     known::{Known, Piece},
-    shelf::{replace, write_durably},
+    shelf::{remove_ended, replace, write_durably},
 };
 
 /// How often a full disk is tried again.
@@ -240,9 +241,7 @@ impl<A: FnMut(Answer)> Writer<A> {
                 {
                     tracing::warn!(job = %self.spec.id, %error, "failed to keep the end of a job; it is forgotten");
                     // Without an end it would begin again with the next coordinator. To remove it takes no room.
-                    if let Err(error) = std::fs::remove_dir_all(dir) {
-                        tracing::warn!(path = %dir.display(), %error, "failed to remove an ended job");
-                    }
+                    remove_ended(dir);
                 }
             }
         }

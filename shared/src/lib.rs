@@ -15,5 +15,6 @@ pub mod outcome;
 pub mod security;
 pub mod shape;
 pub mod supervision;
+pub mod task_set;
 pub mod tasks;
 pub mod wire;

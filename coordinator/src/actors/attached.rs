@@ -9,7 +9,7 @@ use shared::{
 };
 
 use crate::{
-    actors::{coordinator::Coordinator, said::SessionId, session::Out},
+    actors::{coordinator::Coordinator, said::SessionId},
     ended::{Card, End},
     shelf::Stored,
 };
@@ -27,12 +27,12 @@ impl Coordinator {
         let open = shelf.jobs.get(&job).map(|stored| (self.open(stored), None));
         let ended = || shelf.end_of(job).map(|end| (over(job, end), Some(end.summary.clone())));
         let Some((listed, summary)) = open.or_else(ended) else {
-            return self.to_session(session, ToClient::Unknown(job));
+            return self.to_session(session, ToClient::Unknown(job), Bytes::new());
         };
         drop(shelf);
-        self.to_session(session, ToClient::Attached(Box::new(listed)));
+        self.to_session(session, ToClient::Attached(Box::new(listed)), Bytes::new());
         if let Some(summary) = summary {
-            return self.to_session(session, ToClient::Finished(Box::new(summary)));
+            return self.to_session(session, ToClient::Finished(Box::new(summary)), Bytes::new());
         }
         if let Some(desk) = self.desks.get_mut(&job) {
             tracing::info!(%job, "another client follows a job");
@@ -56,7 +56,7 @@ impl Coordinator {
             left.is_some()
         });
         jobs.reverse();
-        self.to_session(session, ToClient::Jobs(jobs));
+        self.to_session(session, ToClient::Jobs(jobs), Bytes::new());
     }
 
     /// A connection is gone: whom it has followed is left alone from now on, if by its client, too.
@@ -70,13 +70,7 @@ impl Coordinator {
     pub(super) fn to_all(&self, job: JobId, message: &ToClient) {
         self.to_client(job, message.clone(), Bytes::new());
         for session in self.desks.get(&job).into_iter().flat_map(|desk| &desk.followers) {
-            self.to_session(*session, message.clone());
-        }
-    }
-
-    fn to_session(&self, session: SessionId, message: ToClient) {
-        if let Some(peer) = self.peers.get(&session) {
-            let _ = peer.outbox.send(Out::Client(message, Bytes::new()));
+            self.to_session(*session, message.clone(), Bytes::new());
         }
     }
 

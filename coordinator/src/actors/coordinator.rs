@@ -18,6 +18,7 @@ use shared::{
     job::Existing,
     shape::ValueShape,
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
+    task_set::TaskSet,
     wire::{
         Hello,
         client::{Stopped, ToClient},
@@ -27,14 +28,14 @@ use shared::{
 
 use crate::{
     actors::{
-        checkpointer::{Checkpointer, JobAnswered},
+        checkpointer::{Checkpointer, JobAnswered, checkpointer},
         desk::{Desk, Opening},
         said::{Arrived, ClientSaid, SessionId, SessionSilent, WorkerSaid},
         session::{Out, Outbox, Session},
         storekeeper::{Stored, Storekeeper},
     },
     config::Config,
-    core::{Core, event::Event, objects, task_set::TaskSet},
+    core::{Core, event::Event, objects},
     depot,
     shelf::Shelf,
     writer::{Answer, Order},
@@ -128,7 +129,7 @@ impl Coordinator {
         let (spec, dir, me) = (stored.spec.clone(), shelf.job_dir(id), self.me.clone());
         let start = {
             let spec = spec.clone();
-            move |ctx: &mut Context<Checkpointer>| Checkpointer::new(spec, dir, me, ctx)
+            move |ctx: &mut Context<Checkpointer>| checkpointer(spec, dir, me, ctx)
         };
         if let Some(checkpointer) = self.family.spawn_temporary(Child::Checkpointer(id), start) {
             let mut desk = Desk::new(spec.clone(), stored.tasks.clone(), stored.complete, checkpointer);
@@ -149,8 +150,13 @@ impl Coordinator {
     }
 
     pub(super) fn to_client(&self, job: JobId, message: ToClient, payload: Bytes) {
-        let client = self.desks.get(&job).and_then(|desk| desk.client);
-        if let Some(peer) = client.and_then(|session| self.peers.get(&session)) {
+        if let Some(client) = self.desks.get(&job).and_then(|desk| desk.client) {
+            self.to_session(client, message, payload);
+        }
+    }
+
+    pub(super) fn to_session(&self, session: SessionId, message: ToClient, payload: Bytes) {
+        if let Some(peer) = self.peers.get(&session) {
             let _ = peer.outbox.send(Out::Client(message, payload));
         }
     }

@@ -17,10 +17,7 @@ use shared::{
 };
 
 use crate::{
-    actors::{
-        checkpointer::{Checkpointer, Write},
-        said::SessionId,
-    },
+    actors::{checkpointer::Checkpointer, clerk::Do, said::SessionId},
     core::ticket::Ticket,
     writer::Order,
 };
@@ -117,7 +114,7 @@ impl Desk {
 
     /// Gives the writer an order.
     pub fn write(&self, order: Order) {
-        self.checkpointer.do_send(Write(order));
+        self.checkpointer.do_send(Do(order));
     }
 
     /// Has the checkpoint read, now that all tasks are known.
@@ -127,8 +124,8 @@ impl Desk {
     }
 
     /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here, and
-    /// any while it `lacks` something that its client alone has; an
-    /// attached one may go on for somebody else who follows it, unless its client alone can take its values.
+    /// any while it `lacks` something that its client alone has; an attached one may go on for somebody else who follows
+    /// it, unless its client alone can take its values.
     pub fn is_abandoned(&self, grace: Duration, lacks: bool) -> bool {
         let is_followed = !self.followers.is_empty() && !self.spec.wants_results;
         let is_needed = !self.complete || lacks || (!self.spec.detached && !is_followed);

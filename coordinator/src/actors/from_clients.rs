@@ -4,6 +4,7 @@ use bytes::Bytes;
 use shared::{
     id::JobId,
     job::JobSpec,
+    task_set::TaskSet,
     wire::{
         client::{FromClient, StopCause, Stopped, ToClient},
         worker::ToWorker,
@@ -12,7 +13,7 @@ use shared::{
 
 use crate::{
     actors::{coordinator::Coordinator, desk::Opening, said::SessionId, session::Out},
-    core::{event::Event, objects, task_set::TaskSet},
+    core::{event::Event, objects},
     shelf::Stored,
     writer::Order,
 };
@@ -35,9 +36,7 @@ impl Coordinator {
             FromClient::Signal { job, number } => self.signal(job, number),
             FromClient::Ask { ask, request } => {
                 let (answer, payload) = self.core.kv.answer(request, payload);
-                if let Some(peer) = self.peers.get(&session) {
-                    let _ = peer.outbox.send(Out::Client(ToClient::Answered { ask, answer }, payload));
-                }
+                self.to_session(session, ToClient::Answered { ask, answer }, payload);
             }
             FromClient::Watch(on) => self.watch(session, on),
             FromClient::Attach(job) => self.attach(session, job),

@@ -36,7 +36,7 @@ impl Coordinator {
             }
             FromWorker::Unloadable { job, message, traceback } => {
                 tracing::info!(%worker, %job, message, traceback, "a worker cannot load the function");
-                let host = self.peers.get(&session).map(|peer| peer.hello.host.clone()).unwrap_or_default();
+                let host = self.host_of(session);
                 let remark = format!("the worker on {host} takes no part in the job: {message}");
                 self.on(Event::Unloadable { worker, job, message });
                 if self.core.is_running(job) {
@@ -44,7 +44,7 @@ impl Coordinator {
                 }
             }
             FromWorker::Differs { job, packages } => {
-                let host = self.peers.get(&session).map(|peer| peer.hello.host.clone()).unwrap_or_default();
+                let host = self.host_of(session);
                 let each = packages.iter().map(|Difference { package, caller, child }| {
                     format!("{package} is {caller} here and {child} on {host}")
                 });
@@ -73,6 +73,10 @@ impl Coordinator {
             }
             FromWorker::Joined(_) | FromWorker::Heartbeat => {}
         }
+    }
+
+    fn host_of(&self, session: SessionId) -> String {
+        self.peers.get(&session).map(|peer| peer.hello.host.clone()).unwrap_or_default()
     }
 
     /// Tells the job's client what it should know of the workers, once: others are mostly like the first.

@@ -15,6 +15,7 @@
 mod attached;
 pub mod carry_out;
 pub mod checkpointer;
+mod clerk;
 pub mod coordinator;
 pub mod desk;
 mod from_clients;

@@ -12,8 +12,9 @@ use shared::{
 
 use crate::{
     actors::{
+        clerk::Do,
         coordinator::{Child, Coordinator},
-        storekeeper::{Store, Storekeeper},
+        storekeeper::{Storekeeper, storekeeper},
     },
     core::{
         event,
@@ -43,7 +44,7 @@ impl Coordinator {
         let wanted = objects.map(|object| object.id).collect();
         let (state, me) = (self.config.state_dir.clone(), self.me.clone());
         drop(shelf);
-        let start = move |ctx: &mut actix::Context<Storekeeper>| Storekeeper::new(state, wanted, me, ctx);
+        let start = move |ctx: &mut actix::Context<Storekeeper>| storekeeper(state, wanted, me, ctx);
         self.storekeeper = self.family.spawn_temporary(Child::Storekeeper, start);
     }
 
@@ -87,7 +88,7 @@ impl Coordinator {
 
     fn store(&self, order: Order) {
         if let Some(storekeeper) = &self.storekeeper {
-            storekeeper.do_send(Store(order));
+            storekeeper.do_send(Do(order));
         }
     }
 

@@ -1,10 +1,11 @@
 //! Everything that can happen to a coordinator.
 
-use crate::core::{task_set::TaskSet, ticket::Ticket};
+use crate::core::ticket::Ticket;
 use shared::{
     id::{BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
     job::Limits,
     outcome::Failure,
+    task_set::TaskSet,
     wire::worker::Held,
 };
 

@@ -6,6 +6,7 @@ use shared::{
     id::{Attempt, JobId, TaskIndex, TaskRange, WorkerId, count, push_task},
     job::Limits,
     outcome::Failure,
+    task_set::TaskSet,
     wire::client::{Incidents, Progress, Stopped},
 };
 
@@ -16,7 +17,6 @@ use crate::core::{
     pace::Pace,
     retry::{Tries, Verdict},
     table::{State, Table},
-    task_set::TaskSet,
     ticket::Tickets,
 };
 

@@ -6,6 +6,7 @@ use shared::{
     id::{Attempt, BatchId, JobId, TaskIndex, TaskRange, WorkerId},
     job::Limits,
     outcome::{Cause, Failure},
+    task_set::TaskSet,
     wire::{
         client::{StopCause, Stopped},
         worker::Held,
@@ -19,7 +20,6 @@ use crate::core::{
     job::{Job, Phase},
     lease::Lease,
     retry::Verdict,
-    task_set::TaskSet,
     ticket::Ticket,
 };
 

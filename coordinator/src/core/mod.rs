@@ -20,7 +20,6 @@ pub mod pace;
 mod place;
 mod retry;
 mod table;
-pub mod task_set;
 pub mod ticket;
 mod workers;
 

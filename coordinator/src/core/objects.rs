@@ -191,11 +191,11 @@ impl Objects {
         }
         let own =
             self.known.iter_mut().filter(|(_, known)| known.jobs.contains(&job) && known.asked.is_none());
-        let lacking = own.filter_map(|(id, known)| match known.stage {
+        let mut lacking = own.filter_map(|(id, known)| match known.stage {
             Stage::Part(at) => Some((*id, at, known)),
             Stage::Writing(_) | Stage::Sealing | Stage::Whole | Stage::Failed => None,
         });
-        if let Some((object, at, known)) = lacking.into_iter().next() {
+        if let Some((object, at, known)) = lacking.next() {
             known.asked = Some(job);
             out.push(Effect::Ask { job, object, at, most: PIECE });
         }

@@ -9,6 +9,7 @@ use shared::{
     id::{Attempt, BatchId, Epoch, JobId, ReportId, TaskIndex, TaskRange, WorkerId, count},
     job::Limits,
     outcome::{Cause, Failure},
+    task_set::TaskSet,
     wire::worker::{Batch, Held},
 };
 
@@ -16,7 +17,6 @@ use super::{
     Core,
     effect::{Effect, Effects, Record},
     event::{Event, Reported},
-    task_set::TaskSet,
     ticket::Ticket,
 };
 

@@ -15,13 +15,7 @@ fn spec(id: u64) -> JobSpec {
 }
 
 fn summary(id: u64) -> Summary {
-    Summary {
-        job: Some(JobId(id)),
-        progress: Default::default(),
-        groups: vec![],
-        stopped: None,
-        incidents: Default::default(),
-    }
+    Summary { job: Some(JobId(id)), ..Summary::default() }
 }
 
 /// What the writer of a job does: its files, and that it ended so long ago.

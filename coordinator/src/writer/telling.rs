@@ -2,17 +2,19 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use shared::{tasks::TaskList, wire::client::StopCause};
+use shared::{task_set::TaskSet, tasks::TaskList, wire::client::StopCause};
 
 use super::{Answer, FULL_PATIENCE, Writer};
-use crate::{checkpoint::Recorded, core::task_set::TaskSet, known::Known};
+use crate::{checkpoint::Recorded, known::Known};
 
 impl<A: FnMut(Answer)> Writer<A> {
     pub(super) fn scan(&mut self, list: &Arc<RwLock<TaskList>>) {
         let tasks = list.read().unwrap_or_else(PoisonError::into_inner);
         let mut values = TaskSet::below(tasks.len());
         let opened = self.open(FULL_PATIENCE, &mut |recorded, keys, _| match recorded {
-            Recorded::Values => tasks.find_all(keys, |task| values.insert(task)),
+            Recorded::Values => tasks.find_all(keys, |task| {
+                values.insert(task);
+            }),
             // A failure, before or after, does not hide a value.
             Recorded::Failures => {}
         });

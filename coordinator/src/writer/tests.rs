@@ -107,13 +107,6 @@ fn reproduces_a_cancelled_job_that_a_restart_began_again_as_its_end_found_no_roo
     assert!(dir.join("tasks").exists());
     // Nothing can be written there, as on a full disk.
     std::fs::create_dir(dir.join("summary.new")).expect("a folder");
-    let summary = Summary {
-        job: None,
-        progress: Default::default(),
-        groups: Vec::new(),
-        stopped: None,
-        incidents: Default::default(),
-    };
-    writer.carry_out(Order::Ended(Box::new(summary)));
+    writer.carry_out(Order::Ended(Box::default()));
     assert!(!dir.exists(), "a restart finds it, and no end of it");
 }

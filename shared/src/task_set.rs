@@ -1,6 +1,6 @@
 //! Some of a job's tasks, one bit each: whatever their order, it costs the same. It does not know what they are for.
 
-use shared::id::{TaskIndex, TaskRange};
+use crate::id::{TaskIndex, TaskRange};
 
 /// A set of tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,15 +9,21 @@ pub struct TaskSet {
 }
 
 impl TaskSet {
-    /// An empty one for tasks below `count`.
+    /// An empty one that has room for the tasks below `count`.
     #[must_use]
     pub fn below(count: u32) -> TaskSet {
         TaskSet { words: vec![0; count.div_ceil(u64::BITS) as usize] }
     }
 
-    /// Adds a task, which is below the set's bound.
-    pub fn insert(&mut self, task: TaskIndex) {
-        self.words[(task.0 / u64::BITS) as usize] |= 1 << (task.0 % u64::BITS);
+    /// Adds a task; whether it was not in.
+    pub fn insert(&mut self, task: TaskIndex) -> bool {
+        let (word, bit) = ((task.0 / u64::BITS) as usize, 1 << (task.0 % u64::BITS));
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let is_new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        is_new
     }
 
     /// Takes a task out; whether it was in.
@@ -28,6 +34,12 @@ impl TaskSet {
         let was_in = *word & bit != 0;
         *word &= !bit;
         was_in
+    }
+
+    /// How many tasks are in it.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Its tasks in order, as few ranges.
@@ -62,9 +74,10 @@ impl TaskSet {
 
 impl FromIterator<TaskRange> for TaskSet {
     fn from_iter<I: IntoIterator<Item = TaskRange>>(ranges: I) -> TaskSet {
-        let ranges: Vec<TaskRange> = ranges.into_iter().collect();
-        let mut set = TaskSet::below(ranges.iter().map(|range| range.end).max().unwrap_or(0));
-        ranges.iter().flat_map(|range| range.tasks()).for_each(|task| set.insert(task));
+        let mut set = TaskSet::default();
+        for task in ranges.into_iter().flat_map(|range| range.tasks()) {
+            set.insert(task);
+        }
         set
     }
 }
@@ -90,10 +103,9 @@ mod tests {
 
     #[test]
     fn tasks_may_be_added_in_any_order() {
-        let mut set = TaskSet::below(200);
-        for task in [199, 5, 128, 4, 127, 5] {
-            set.insert(TaskIndex(task));
-        }
+        let mut set = TaskSet::below(100);
+        let new = [199, 5, 128, 4, 127, 5].map(|task| set.insert(TaskIndex(task)));
+        assert_eq!((new, set.count()), ([true, true, true, true, true, false], 5));
         let ranges: Vec<TaskRange> = set.ranges().collect();
         assert_eq!(ranges, [(4, 6), (127, 129), (199, 200)].map(|(start, end)| TaskRange::new(start, end)));
     }
