@@ -3,7 +3,7 @@
 //! After a lost connection it comes back, submits the same job again and goes on behind what the coordinator knows.
 //! It keeps the keys that it has sent until the coordinator says that it does. It decides nothing about tasks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use shared::{
@@ -19,7 +19,7 @@ use crate::{
     line::Line,
     sent::Sent,
     show::Show,
-    stop::{self, Stop},
+    stop::Stop,
     talk::{Talk, Turn},
     tasks::Chunk,
 };
@@ -132,7 +132,6 @@ impl Client {
                     }
                 }
                 chunk = self.tasks.recv(), if accepted && !self.all_read && talk.is_said() => self.read(chunk, talk)?,
-                signal = stop::grace_over(self.stop.as_ref()) => self.stop(Stop::Signal(signal, None), talk)?,
             }
         }
     }
@@ -177,7 +176,7 @@ impl Client {
             self.send_end(talk)?;
         }
         match &self.stop {
-            Some(stop) => self.send_cancel(stop.is_at_once(), talk),
+            Some(stop) => self.send_cancel(stop.grace(), talk),
             None => Ok(()),
         }
     }
@@ -218,6 +217,7 @@ impl Client {
             ToClient::Accepted { .. }
             | ToClient::Began { .. }
             | ToClient::Attached(_)
+            | ToClient::Stopping(_)
             | ToClient::Unknown(_)
             | ToClient::Jobs(_)
             | ToClient::Watched(_)
@@ -239,12 +239,12 @@ impl Client {
                 self.grace.as_secs_f64()
             ));
         }
-        self.stop(Stop::Signal(signal, (!at_once).then(|| Instant::now() + self.grace)), talk)
+        self.stop(Stop::Signal(signal, (!at_once).then_some(self.grace)), talk)
     }
 
     fn stop(&mut self, stop: Stop, talk: &mut Talk) -> Result<(), String> {
-        let at_once = self.add(stop).is_at_once();
-        self.send_cancel(at_once, talk)
+        let grace = self.add(stop).grace();
+        self.send_cancel(grace, talk)
     }
 
     fn add(&mut self, stop: Stop) -> &Stop {
@@ -255,7 +255,8 @@ impl Client {
         self.stop.insert(stop)
     }
 
-    fn send_cancel(&self, now: bool, talk: &mut Talk) -> Result<(), String> {
-        talk.say(&FromClient::Cancel { job: self.spec.id, now }, Bytes::new())
+    fn send_cancel(&self, grace: Option<Duration>, talk: &mut Talk) -> Result<(), String> {
+        let grace_ms = grace.map(|grace| grace.as_millis() as u64);
+        talk.say(&FromClient::Cancel { job: self.spec.id, now: grace.is_none(), grace_ms }, Bytes::new())
     }
 }

@@ -1,8 +1,9 @@
 //! Who follows a job that another client has submitted, to its end or until a signal; or has it stopped, and waits for that.
 //!
-//! After a lost connection it comes back and asks for the job again. It neither sends tasks nor takes values.
+//! After a lost connection it comes back and asks for the job again. It neither sends tasks nor takes values, nor looks
+//! at the clock: how long running tasks may take is the coordinator's business, since we may leave.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use shared::{
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::{
     fault::Fault,
     line::Line,
+    output::say,
     show::Show,
     talk::{Talk, Turn},
 };
@@ -28,16 +30,21 @@ pub struct Follower {
     job: JobId,
     signals: mpsc::Receiver<i32>,
     show: Show,
-    stop: Option<Stop>,
+    /// The job is to end, and running tasks may take so long.
+    grace: Option<Duration>,
+    asked: Asked,
     listed: Option<Listed>,
 }
 
-/// The job is to end.
-struct Stop {
-    /// How long running tasks may take.
-    grace: Duration,
-    /// Until when, once it was asked for.
-    until: Option<Instant>,
+/// How far the coordinator is with what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It was not asked yet.
+    Not,
+    /// It has not answered.
+    Unanswered,
+    /// It has taken it.
+    Taken,
 }
 
 /// How that went.
@@ -45,19 +52,20 @@ pub enum End {
     /// It has ended; it had before, if `late`.
     Summary { summary: Box<Summary>, listed: Box<Listed>, late: bool },
     /// A signal came first.
-    Left(i32, Option<Box<Listed>>),
+    Left { signal: i32, asked: Asked, listed: Option<Box<Listed>> },
     /// The coordinator does not know it.
     Unknown,
 }
 
 impl Follower {
     pub fn new(endpoint: Endpoint, job: JobId, signals: mpsc::Receiver<i32>, show: Show) -> Follower {
-        Follower { line: Line::new(endpoint), job, signals, show, stop: None, listed: None }
+        let line = Line::new(endpoint);
+        Follower { line, job, signals, show, grace: None, asked: Asked::Not, listed: None }
     }
 
     /// Has the job stopped.
     pub fn stopping(self, grace: Duration) -> Follower {
-        Follower { stop: Some(Stop { grace, until: None }), ..self }
+        Follower { grace: Some(grace), ..self }
     }
 
     /// Follows it.
@@ -75,14 +83,13 @@ impl Follower {
     }
 
     fn left(&mut self, signal: i32) -> End {
-        End::Left(signal, self.listed.take().map(Box::new))
+        End::Left { signal, asked: self.asked, listed: self.listed.take().map(Box::new) }
     }
 
     /// Until the job's end, or that of the connection: that is an error, in one line.
     async fn converse(&mut self, talk: &mut Talk) -> Result<End, String> {
         talk.say(&FromClient::Attach(self.job), Bytes::new())?;
         loop {
-            let deadline = self.stop.as_ref().and_then(|stop| stop.until);
             tokio::select! {
                 biased;
                 Some(signal) = self.signals.recv() => return Ok(self.left(signal)),
@@ -94,7 +101,6 @@ impl Follower {
                         Heard::Nothing => {}
                     }
                 }
-                () = over(deadline) => talk.say(&self.cancel(true), Bytes::new())?,
             }
         }
     }
@@ -108,9 +114,17 @@ impl Follower {
                     self.show.note(&format!("following job {}: {}", self.job, listed.work));
                 }
                 self.listed = Some(*listed);
-                if self.stop.is_some() && !ended {
-                    return Heard::Say(self.cancel(false));
+                if let Some(grace) = self.grace.filter(|_| !ended) {
+                    if self.asked == Asked::Not {
+                        self.asked = Asked::Unanswered;
+                    }
+                    let grace_ms = Some(grace.as_millis() as u64);
+                    return Heard::Say(FromClient::Cancel { job: self.job, now: false, grace_ms });
                 }
+            }
+            ToClient::Stopping(_) if self.asked == Asked::Unanswered => {
+                self.asked = Asked::Taken;
+                say(&format!("maniple: job {} is being stopped", self.job));
             }
             ToClient::Unknown(_) => return Heard::End(End::Unknown),
             ToClient::Progress(progress) => self.show.progress(progress),
@@ -131,24 +145,10 @@ impl Follower {
             | ToClient::Watched(_)
             | ToClient::Results { .. }
             | ToClient::Failed { .. }
+            | ToClient::Stopping(_)
             | ToClient::Heartbeat => {}
         }
         Heard::Nothing
-    }
-
-    /// Asks for the end: first so that running tasks may take their time, which is never prolonged.
-    fn cancel(&mut self, over: bool) -> FromClient {
-        let now = self.stop.as_mut().is_some_and(|stop| {
-            let until = *stop.until.get_or_insert_with(|| Instant::now() + stop.grace);
-            let now = over || until <= Instant::now();
-            if now {
-                // Asked once: it does not become more.
-                stop.until = None;
-                stop.grace = Duration::ZERO;
-            }
-            now
-        });
-        FromClient::Cancel { job: self.job, now }
     }
 }
 
@@ -157,11 +157,4 @@ enum Heard {
     Nothing,
     Say(FromClient),
     End(End),
-}
-
-async fn over(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,8 +1,8 @@
 //! Why a client has its job stopped, and whether running tasks are given time.
 //!
-//! It does not know how the coordinator is told. Invariant: the time that was given is never prolonged.
+//! It does not know how the coordinator is told, nor when the time is over: the coordinator does, since we may be gone then.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::fault::Fault;
 
@@ -11,18 +11,18 @@ use crate::fault::Fault;
 pub enum Stop {
     /// The task file or the standard output is not as it should be.
     Fault(Fault),
-    /// The client was sent this signal. Running tasks may go on until then; without a time they may not.
-    Signal(i32, Option<Instant>),
+    /// The client was sent this signal. Running tasks may take so long; without a time they are ended.
+    Signal(i32, Option<Duration>),
     /// Nobody reads the results any more.
     Unread,
 }
 
 impl Stop {
-    /// Whether running tasks are given no time.
-    pub fn is_at_once(&self) -> bool {
+    /// How long running tasks may take, if they are given time.
+    pub fn grace(&self) -> Option<Duration> {
         match self {
-            Stop::Signal(_, until) => until.is_none(),
-            Stop::Fault(_) | Stop::Unread => true,
+            Stop::Signal(_, grace) => *grace,
+            Stop::Fault(_) | Stop::Unread => None,
         }
     }
 
@@ -39,17 +39,6 @@ impl Stop {
     }
 }
 
-/// The signal after which running tasks were given some time, when that is over; never, if they were not.
-pub async fn grace_over(stop: Option<&Stop>) -> i32 {
-    match stop {
-        Some(Stop::Signal(signal, Some(until))) => {
-            tokio::time::sleep_until((*until).into()).await;
-            *signal
-        }
-        Some(Stop::Signal(_, None) | Stop::Fault(_) | Stop::Unread) | None => std::future::pending().await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,8 +46,9 @@ mod tests {
     #[test]
     fn the_reason_that_matters_most_is_kept_and_a_second_one_leaves_no_time() {
         let fault = |text: &str| Stop::Fault(Fault::usage(text));
-        let signal = |number| Stop::Signal(number, Some(Instant::now()));
-        assert!(!signal(2).is_at_once() && Stop::Unread.is_at_once() && fault("").is_at_once());
+        let signal = |number| Stop::Signal(number, Some(Duration::ZERO));
+        assert_eq!(signal(2).grace(), Some(Duration::ZERO));
+        assert_eq!((Stop::Unread.grace(), fault("").grace()), (None, None));
         for (first, further, kept) in [
             (fault("a"), fault("b"), "a"),
             (fault("a"), signal(2), "a"),

@@ -1,7 +1,7 @@
 //! The jobs, kept where a restart of the coordinator finds them again: in memory for a restarted actor, and in the
 //! state directory, where there is one, for a restarted process. Both recover from a shelf; there is one way back.
 //!
-//! On disk: `epoch`, `workers` (who was connected last) and `jobs/ID/{spec, tasks, complete, summary}`. The files of a
+//! On disk: `epoch`, `workers` (who was connected last) and `jobs/ID/{spec, tasks, complete, stop, summary}`. The files of a
 //! job are written by its [writer](crate::writer); `tasks` is the keys one behind the other, so what a crash has torn
 //! off is sent again by the client. Of jobs that have [ended](crate::ended) there is a bounded number.
 
@@ -10,7 +10,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use shared::{
@@ -45,6 +45,8 @@ pub struct Stored {
     pub complete: bool,
     /// The time of day when it came; only shown.
     pub began: SystemTime,
+    /// When tasks are given up that still run, if it is to stop.
+    pub stop_by: Option<Instant>,
 }
 
 /// The state directory cannot be used.
@@ -62,7 +64,7 @@ impl Stored {
     pub fn new(spec: JobSpec) -> Stored {
         let tasks = if spec.repeats { TaskList::with_repeats() } else { TaskList::new() };
         let (tasks, began) = (Arc::new(RwLock::new(tasks)), SystemTime::now());
-        Stored { spec, tasks, received: 0, complete: false, began }
+        Stored { spec, tasks, received: 0, complete: false, began, stop_by: None }
     }
 }
 
@@ -189,11 +191,24 @@ fn load_job(dir: &Path) -> io::Result<Found> {
         fs::OpenOptions::new().write(true).open(dir.join("tasks"))?.set_len(whole as u64)?;
     }
     stored.complete = read_number::<u64>(&dir.join("complete")) == Some(stored.received);
+    stored.stop_by = read_stop(&dir.join("stop"));
     Ok(Found::Open(Box::new(stored)))
 }
 
+/// A number of milliseconds, from when the file was written. A clock that was set back does not prolong them.
+fn read_stop(path: &Path) -> Option<Instant> {
+    let grace = Duration::from_millis(read_number(path)?);
+    let since = fs::metadata(path).and_then(|file| file.modified()).ok()?.elapsed().unwrap_or_default();
+    Some(Instant::now() + grace.saturating_sub(since))
+}
+
+/// Keeps in a job's folder that it is to stop, and that what runs may take so long.
+pub fn keep_stop(dir: &Path, grace: Duration) -> io::Result<()> {
+    write_durably(&dir.join("stop"), grace.as_millis().to_string().as_bytes())
+}
+
 /// Removes what there is of a job that has ended.
-pub fn remove_ended(dir: &Path) {
+fn remove_ended(dir: &Path) {
     if let Err(error) = fs::remove_dir_all(dir) {
         tracing::warn!(path = %dir.display(), %error, "failed to remove an ended job");
     }
@@ -208,7 +223,7 @@ fn read_message<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
 }
 
 /// Replaces a file as a whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, bytes)?;
     fs::rename(new, path)
@@ -220,6 +235,11 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(&new, bytes)?;
     fs::File::open(&new)?.sync_all()?;
     fs::rename(new, path)?;
+    sync_folder_of(path)
+}
+
+/// Waits until a path that was made, renamed or removed is so on the disk, too.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(dir) => fs::File::open(dir)?.sync_all(),
         None => Ok(()),

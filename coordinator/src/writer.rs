@@ -29,7 +29,7 @@ use crate::{
     core::ticket::Ticket,
     disk::{self, Disk},
     known::{Known, Piece},
-    shelf::{remove_ended, replace, write_durably},
+    shelf::{sync_folder_of, write_durably},
 };
 
 /// How often a full disk is tried again.
@@ -51,6 +51,8 @@ pub enum Order {
     Enough,
     /// Outcomes.
     Record(Recording),
+    /// The job is to stop; what runs may take so long.
+    Stop(Duration),
     /// Bring the checkpoint to an orderly end.
     Close,
     /// The job has ended like this.
@@ -90,8 +92,12 @@ pub enum Answer {
     Note(String),
     /// What came with this ticket and before is durable.
     Durable(Ticket),
+    /// That the job is to stop is durable.
+    StopKept,
     /// The checkpoint is closed.
     Closed,
+    /// How the job has ended is durable.
+    Ended(Box<Summary>),
     /// The job cannot go on. Later orders are ignored but for closing.
     Failed(Stopped),
 }
@@ -235,15 +241,8 @@ impl<A: FnMut(Answer)> Writer<A> {
             Order::Enough => self.begin_work(),
             Order::Record(recording) => self.record(recording),
             Order::Close => self.close(),
-            Order::Ended(summary) => {
-                if let Some(dir) = &self.dir
-                    && let Err(error) = keep_end(dir, &summary)
-                {
-                    tracing::warn!(job = %self.spec.id, %error, "failed to keep the end of a job; it is forgotten");
-                    // Without an end it would begin again with the next coordinator. To remove it takes no room.
-                    remove_ended(dir);
-                }
-            }
+            Order::Stop(grace) => self.keep_stop(grace),
+            Order::Ended(summary) => self.keep_end(summary),
         }
     }
 
@@ -366,18 +365,11 @@ fn waiting_for_space(error: &CheckpointError) -> String {
 fn keep_spec(dir: &std::path::Path, spec: &JobSpec) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     let bytes = rmp_serde::to_vec_named(spec).map_err(std::io::Error::other)?;
-    write_durably(&dir.join("spec"), &bytes)
+    write_durably(&dir.join("spec"), &bytes)?;
+    sync_folder_of(dir)
 }
 
-fn keep_end(dir: &std::path::Path, summary: &Summary) -> std::io::Result<()> {
-    let bytes = rmp_serde::to_vec_named(summary).map_err(std::io::Error::other)?;
-    replace(&dir.join("summary"), &bytes)?;
-    std::fs::remove_file(dir.join("tasks")).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })
-}
-
+mod ending;
 mod telling;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ pub fn run(args: &Attach) -> Result<u8, Fault> {
     })?;
     match end {
         End::Unknown => Err(unknown(args.job, &args.access_file)),
-        End::Left(signal, listed) => {
+        End::Left { signal, listed, .. } => {
             let file = args.access_file.display();
             if !args.quiet {
                 say(&format!(

@@ -5,7 +5,7 @@ use shared::wire::client::StopCause;
 use crate::{
     args::jobs::Cancel,
     fault::Fault,
-    follower::{End, Follower},
+    follower::{Asked, End, Follower},
     output::say,
     progress::count,
     show::{Results, Show},
@@ -23,8 +23,15 @@ pub fn run(args: &Cancel) -> Result<u8, Fault> {
     })?;
     match end {
         End::Unknown => Err(unknown(job, &args.access_file)),
-        End::Left(signal, _) => {
-            say(&format!("maniple: job {job} is being stopped; it was not waited for"));
+        End::Left { signal, asked, .. } => {
+            let what = match asked {
+                Asked::Taken => "is being stopped; it ends without this command",
+                Asked::Unanswered => {
+                    "may go on: the coordinator was asked to stop it, and has not answered; repeat this command"
+                }
+                Asked::Not => "was not cancelled: the coordinator was not reached",
+            };
+            say(&format!("maniple: job {job} {what}"));
             Ok(128 + signal as u8)
         }
         End::Summary { summary, late, .. } => {

@@ -69,6 +69,11 @@ impl Coordinator {
     /// Tells a job's client and whoever else follows it.
     pub(super) fn to_all(&self, job: JobId, message: &ToClient) {
         self.to_client(job, message.clone(), Bytes::new());
+        self.to_followers(job, message);
+    }
+
+    /// Tells whoever else follows it.
+    pub(super) fn to_followers(&self, job: JobId, message: &ToClient) {
         for session in self.desks.get(&job).into_iter().flat_map(|desk| &desk.followers) {
             self.to_session(*session, message.clone(), Bytes::new());
         }

@@ -120,13 +120,16 @@ impl Coordinator {
         }
     }
 
-    fn finish(&mut self, job: JobId, mut summary: Summary) {
+    /// Nothing is left to do but to keep how it ended.
+    fn finish(&self, job: JobId, mut summary: Summary) {
         let Some(desk) = self.desks.get(&job) else { return };
         summary.groups = self.core.failures(job, |task| told_key(desk.key(task)));
+        desk.write(Order::Ended(Box::new(summary)));
+    }
+
+    pub(super) fn ended(&mut self, job: JobId, mut summary: Summary) {
         tracing::info!(%job, done = summary.progress.done, failed = summary.progress.failed, "a job has ended");
-        desk.write(Order::Ended(Box::new(summary.clone())));
-        let busy = self.busy();
-        summary.progress.busy = busy;
+        summary.progress.busy = self.busy();
         self.to_all(job, &ToClient::Finished(Box::new(summary.clone())));
         self.shelf.borrow_mut().end(job, summary);
         self.desks.remove(&job);

@@ -173,7 +173,10 @@ impl Coordinator {
         match answer {
             Answer::Opened(shape) => self.opened(id, TaskSet::default(), &shape),
             Answer::NeedsTasks if desk.complete => desk.scan(),
-            Answer::NeedsTasks => desk.opening = Opening::NeedsTasks,
+            Answer::NeedsTasks => {
+                desk.opening = Opening::NeedsTasks;
+                self.go_on_stopping(id);
+            }
             Answer::Known(piece) => self.tell_known(id, piece),
             Answer::Scanned(values, shape) => self.opened(id, values, &shape),
             Answer::Stored => {
@@ -187,7 +190,9 @@ impl Coordinator {
                 self.to_all(id, &ToClient::Note(text));
             }
             Answer::Durable(upto) => self.on(Event::Durable { job: id, upto }),
+            Answer::StopKept => self.to_followers(id, &ToClient::Stopping(id)),
             Answer::Closed => self.on(Event::Closed(id)),
+            Answer::Ended(summary) => self.ended(id, *summary),
             Answer::Failed(stopped) => self.fail_job(id, stopped),
         }
     }
@@ -213,6 +218,7 @@ impl Coordinator {
         if complete {
             self.on(Event::TasksComplete(job));
         }
+        self.go_on_stopping(job);
         self.hear_early();
     }
 

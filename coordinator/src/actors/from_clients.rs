@@ -1,5 +1,7 @@
 //! What clients say to the coordinator.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use shared::{
     id::JobId,
@@ -18,6 +20,9 @@ use crate::{
     writer::Order,
 };
 
+/// The time that running tasks have whose client says itself when it is over.
+const UNLIMITED: Duration = Duration::from_secs(1_000_000_000);
+
 impl Coordinator {
     pub(super) fn client_said(&mut self, session: SessionId, said: FromClient, payload: &Bytes) {
         match said {
@@ -32,7 +37,10 @@ impl Coordinator {
             }
             // Said before the client came back by another connection, where it has said it again.
             FromClient::Tasks { .. } | FromClient::TasksEnd { .. } | FromClient::Piece { .. } => {}
-            FromClient::Cancel { job, now } => self.cancel(job, now),
+            FromClient::Cancel { job, now: true, .. } => self.cancel(job, Duration::ZERO),
+            FromClient::Cancel { job, grace_ms, .. } => {
+                self.cancel(job, grace_ms.map_or(UNLIMITED, Duration::from_millis).min(UNLIMITED));
+            }
             FromClient::Signal { job, number } => self.signal(job, number),
             FromClient::Ask { ask, request } => {
                 let (answer, payload) = self.core.kv.answer(request, payload);
@@ -141,9 +149,24 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn cancel(&mut self, job: JobId, now: bool) {
+    /// Has a job stopped, and that kept; what runs may take so long.
+    pub(super) fn cancel(&mut self, job: JobId, grace: Duration) {
+        let Some(desk) = self.desks.get(&job) else { return };
+        let (now, mut shelf) = (Instant::now(), self.shelf.borrow_mut());
+        let Some(stored) = shelf.jobs.get_mut(&job) else { return };
+        let by = stored.stop_by.map_or(now + grace, |earlier| earlier.min(now + grace));
+        stored.stop_by = Some(by);
+        desk.write(Order::Stop(by.saturating_duration_since(now)));
+        drop(shelf);
+        self.go_on_stopping(job);
+    }
+
+    /// Stops a job that is to, in this life or since an earlier one. Of one that is not open yet nothing can run.
+    pub(super) fn go_on_stopping(&mut self, job: JobId) {
+        let Some(by) = self.shelf.borrow().jobs.get(&job).and_then(|stored| stored.stop_by) else { return };
+        let is_open = self.desks.get(&job).is_some_and(|desk| desk.opening == Opening::Open);
         self.open_to_end(job);
-        self.on(Event::JobCancelled { job, now });
+        self.on(Event::JobCancelled { job, by: if is_open { by } else { Instant::now() } });
         self.hear_early();
     }
 }

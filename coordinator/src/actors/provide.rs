@@ -1,5 +1,7 @@
 //! How the coordinator hands objects on: what its core decides of them is carried out by the storekeeper and the peers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use shared::{
     id::{JobId, ObjectId},
@@ -79,7 +81,7 @@ impl Coordinator {
     /// A job's client does not come back: nobody is left to be asked for what the job may lack.
     pub(super) fn abandon(&mut self, job: JobId) {
         if !self.core.objects.lacks(job) {
-            return self.cancel(job, true);
+            return self.cancel(job, Duration::ZERO);
         }
         let message =
             "its client has gone before it had sent all that the tasks share; submit it again".to_owned();

@@ -1,5 +1,7 @@
 //! Everything that can happen to a coordinator.
 
+use std::time::Instant;
+
 use crate::core::ticket::Ticket;
 use shared::{
     id::{BatchId, JobId, ReportId, TaskIndex, TaskRange, WorkerId},
@@ -34,12 +36,12 @@ pub enum Event {
     },
     /// All tasks of a job are known.
     TasksComplete(JobId),
-    /// The client wants a job to stop; `now`: without waiting for what runs.
+    /// A job is to stop.
     JobCancelled {
         /// The job.
         job: JobId,
-        /// Whether running tasks are given up.
-        now: bool,
+        /// When tasks are given up that still run; the earliest that is said counts.
+        by: Instant,
     },
     /// The client does not keep up with its results, or does again.
     ClientBehind {

@@ -1,6 +1,6 @@
 //! One job: its tasks' states, what it has learned of them, and how it is to end.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 use shared::{
     id::{Attempt, JobId, TaskIndex, TaskRange, WorkerId, count, push_task},
@@ -46,6 +46,8 @@ pub struct Job {
     pub tickets: Tickets,
     pub failures: Failures,
     pub stopped: Option<Stopped>,
+    /// It is to stop, and what runs is given up at this time.
+    pub stop_by: Option<Instant>,
     /// Workers that cannot load its function.
     pub unloadable: HashSet<WorkerId>,
     pub client_behind: bool,
@@ -72,6 +74,7 @@ impl Job {
             tickets: Tickets::default(),
             failures: Failures::default(),
             stopped: None,
+            stop_by: None,
             unloadable: HashSet::new(),
             client_behind: false,
             objects_lack: false,

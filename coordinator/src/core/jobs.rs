@@ -46,9 +46,28 @@ impl Core {
         self.close_if_done(id, out);
     }
 
-    pub(super) fn job_cancelled(&mut self, id: JobId, at_once: bool, out: &mut Effects) {
-        let message = "stopped before every task had an outcome".to_owned();
-        self.stop(id, Stopped { why: StopCause::Cancelled, message }, at_once, out);
+    pub(super) fn job_cancelled(&mut self, id: JobId, by: Instant, now: Instant, out: &mut Effects) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.stop_by = Some(job.stop_by.map_or(by, |earlier| earlier.min(by)));
+            self.stop_what_is_due(now, out);
+        }
+    }
+
+    /// Stops the jobs that are to, and gives up what runs of those whose time is over.
+    ///
+    /// What the workers of a predecessor hold may come to its end, too: it is first taken over, where there is time.
+    pub(super) fn stop_what_is_due(&mut self, now: Instant, out: &mut Effects) {
+        let adopting = self.workers.adopting(now);
+        let due = |job: &Job| {
+            let at_once = job.stop_by? <= now;
+            let is_due = at_once || (job.phase == Phase::Running && !adopting);
+            is_due.then_some((job.id, at_once))
+        };
+        let due: Vec<_> = self.jobs.values().filter_map(due).collect();
+        for (id, at_once) in due {
+            let message = "stopped before every task had an outcome".to_owned();
+            self.stop(id, Stopped { why: StopCause::Cancelled, message }, at_once, out);
+        }
     }
 
     pub(super) fn job_failed(&mut self, id: JobId, stopped: Stopped, out: &mut Effects) {

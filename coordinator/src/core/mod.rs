@@ -28,6 +28,8 @@ mod reproduced;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod stopping_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, time::Instant};
@@ -84,7 +86,7 @@ impl Core {
             Event::JobOpened { job, limits, batch_size } => self.job_opened(job, limits, batch_size),
             Event::TasksAdded { job, count, bytes, skipped } => self.tasks_added(job, count, bytes, &skipped),
             Event::TasksComplete(job) => self.tasks_complete(job, out),
-            Event::JobCancelled { job, now: at_once } => self.job_cancelled(job, at_once, out),
+            Event::JobCancelled { job, by } => self.job_cancelled(job, by, now, out),
             Event::ClientBehind { job, behind } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.client_behind = behind;
@@ -113,6 +115,7 @@ impl Core {
             Event::Durable { job, upto } => self.durable(job, upto, out),
             Event::Closed(job) => self.closed(job, out),
             Event::Tick => {
+                self.stop_what_is_due(now, out);
                 for worker in self.workers.overdue(now) {
                     self.worker_lost(worker, out);
                 }

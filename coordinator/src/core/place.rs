@@ -55,7 +55,8 @@ impl Core {
     fn can_lease(&self, job: JobId) -> bool {
         let job = &self.jobs[&job];
         let room = job.tickets.bytes() < UNDURABLE_BYTES && !job.client_behind && !job.objects_lack;
-        job.phase == Phase::Running && job.table.waiting() > 0 && room
+        let goes_on = job.phase == Phase::Running && job.stop_by.is_none();
+        goes_on && job.table.waiting() > 0 && room
     }
 
     fn grant(&mut self, worker: WorkerId, id: JobId, now: Instant, out: &mut Effects) {

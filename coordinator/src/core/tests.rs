@@ -246,34 +246,6 @@ fn a_function_that_no_worker_can_load_stops_the_job() {
 }
 
 #[test]
-fn a_cancelled_job_keeps_what_still_ends_and_leases_nothing_more() {
-    let mut script = Script::new();
-    script.join(1, 1).submit_with(10, Limits::default(), Some(1));
-    let running = script.hands[&worker(1)][0].clone();
-    let ahead = script.hands[&worker(1)][1].clone();
-    script.on(Event::JobCancelled { job: JOB, now: false });
-    script.on(Event::Returned { worker: worker(1), batch: ahead.id, tasks: ahead.tasks });
-    assert!(!script.effects.contains(&Effect::Close(JOB)));
-    script.report(1, running.id, running.tasks, vec![], MS);
-    assert!(script.effects.contains(&Effect::Close(JOB)));
-    script.sync().on(Event::Closed(JOB));
-    let summary = script.summary();
-    assert_eq!(
-        (summary.progress.done, summary.stopped.as_ref().expect("stopped").why),
-        (1, StopCause::Cancelled)
-    );
-}
-
-#[test]
-fn cancelling_at_once_gives_up_what_runs() {
-    let mut script = Script::new();
-    script.join(1, 1).submit_with(10, Limits::default(), Some(1));
-    script.on(Event::JobCancelled { job: JOB, now: false }).on(Event::JobCancelled { job: JOB, now: true });
-    assert!(script.effects.contains(&Effect::Close(JOB)));
-    assert_eq!(script.held(1).len(), 0, "the worker is told");
-}
-
-#[test]
 fn reproduces_a_disk_that_fills_up_when_all_tasks_are_done() {
     let mut script = Script::new();
     script.join(1, 1).submit_with(1, Limits::default(), Some(1)).finish_batch(1, MS);

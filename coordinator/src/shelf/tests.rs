@@ -48,3 +48,22 @@ fn reproduces_a_state_directory_that_grew_with_each_job() {
     assert!(!dir(51).exists() && dir(1).exists());
     assert!(shelf.end_of(JobId(51)).is_none() && shelf.end_of(JobId(1)).is_some());
 }
+
+#[test]
+fn a_job_that_is_to_stop_is_known_as_such_with_the_time_that_it_has_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = |id: u64| folder.path().join("jobs").join(JobId(id).to_string());
+    let minute = Duration::from_secs(60);
+    (1..=4).for_each(|id| write(&dir(id), id, None));
+    (2..=4).for_each(|id| keep_stop(&dir(id), 100 * minute).expect("a disk"));
+    let set = |id: u64, at: SystemTime| {
+        let file = File::options().write(true).open(dir(id).join("stop")).expect("written");
+        file.set_modified(at).expect("a disk");
+    };
+    set(3, SystemTime::now() - 60 * minute);
+    // The clock was set back meanwhile.
+    set(4, SystemTime::now() + 1_000_000 * minute);
+    let (shelf, now) = (Shelf::load(folder.path()).expect("a shelf"), Instant::now());
+    let left = |id: u64| shelf.jobs[&JobId(id)].stop_by.map(|by| ((by - now).as_secs_f64() / 60.0).round());
+    assert_eq!([1, 2, 3, 4].map(left), [None, Some(100.0), Some(40.0), Some(100.0)]);
+}

@@ -110,3 +110,29 @@ fn reproduces_a_cancelled_job_that_a_restart_began_again_as_its_end_found_no_roo
     writer.carry_out(Order::Ended(Box::default()));
     assert!(!dir.exists(), "a restart finds it, and no end of it");
 }
+
+#[test]
+fn that_a_job_is_to_stop_and_how_it_ended_is_kept_before_it_is_answered() {
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let dir = state.path().join("job");
+    let (stop, end) = (dir.join("stop"), dir.join("summary"));
+    let mut kept = Vec::new();
+    let spec = JobSpec::new(shared::id::JobId(1), Work::Command(CommandSpec::default()));
+    let mut writer = Writer::new(spec, Some(dir), |answer| match answer {
+        Answer::StopKept => kept.push(stop.exists() && !end.exists()),
+        Answer::Ended(_) => kept.push(end.exists()),
+        _ => {}
+    });
+    writer.begin();
+    writer.carry_out(Order::Stop(Duration::from_secs(1)));
+    let summary = Summary {
+        job: None,
+        progress: Default::default(),
+        groups: Vec::new(),
+        stopped: None,
+        incidents: Default::default(),
+    };
+    writer.carry_out(Order::Ended(Box::new(summary)));
+    drop(writer);
+    assert_eq!(kept, [true, true]);
+}

@@ -33,12 +33,16 @@ pub enum FromClient {
         /// The count.
         total: u64,
     },
-    /// Stop the job: start nothing more; `now`: end what runs, too.
+    /// Stop the job: start nothing more; `now`: end what runs, too. Whoever follows the job is told when that is
+    /// [kept](ToClient::Stopping).
     Cancel {
         /// The job.
         job: JobId,
         /// Whether running tasks are ended.
         now: bool,
+        /// Else after how many milliseconds they are; `None`: when a client says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
     },
     /// Send a signal to the job's commands that are attended to, each with all that it started.
     Signal {
@@ -142,6 +146,8 @@ pub enum ToClient {
     },
     /// The job that was asked for; what there is to tell of it follows.
     Attached(Box<Listed>),
+    /// The job is being stopped, also if client and coordinator end now. Only to those who have attached.
+    Stopping(JobId),
     /// There is no such job, or none any more.
     Unknown(JobId),
     /// The latest of the jobs that are known, in the order in which they came.

@@ -17,10 +17,10 @@ def f(n, gate):
     return n
 "#;
 
-const ACCESS: &str = "--access-file access/client.access";
+pub const ACCESS: &str = "--access-file access/client.access";
 
 /// A job of so many tasks that waits for the file of its name; with a checkpoint.
-fn submit(scratch: &Scratch, name: &str, tasks: u64, options: &str) -> Program {
+pub fn submit(scratch: &Scratch, name: &str, tasks: u64, options: &str) -> Program {
     scratch.write("f.py", GATED);
     let lines = (1..=tasks).fold(String::new(), |mut lines, n| {
         writeln!(lines, "[{n}, \"{name}\"]").expect("memory");
@@ -40,14 +40,14 @@ fn jobs(scratch: &Scratch) -> Vec<(String, String, String)> {
 }
 
 /// The job with the checkpoint of this name: (number, state).
-fn job(scratch: &Scratch, name: &str) -> (String, String) {
+pub fn job(scratch: &Scratch, name: &str) -> (String, String) {
     let ending = format!("/{name}.checkpoint");
     let found = jobs(scratch).into_iter().find(|(_, _, checkpoint)| checkpoint.ends_with(&ending));
     let (number, state, _) = found.expect("it is listed");
     (number, state)
 }
 
-fn coordinator<'a>(cluster: &'a Cluster<'_>) -> &'a Program {
+pub fn coordinator<'a>(cluster: &'a Cluster<'_>) -> &'a Program {
     cluster.coordinator.as_ref().expect("it runs")
 }
 

@@ -2,6 +2,7 @@
 
 mod attach;
 mod bad_input;
+mod cancel;
 mod cleanup;
 mod cluster;
 mod columns;
