@@ -44,8 +44,8 @@ fn a_task_that_the_kernel_kills_for_want_of_memory_is_named_with_its_peak_and_th
     assert!((100.0..=230.0).contains(&peak), "{message}");
 }
 
-/// Each task takes memory until the group is nearly full, and ends when somebody was stopped for it. Who begins again
-/// notes how many others run.
+/// Each task takes memory until the group is nearly full. When somebody was stopped for it, it works on for so long that
+/// the node sees that memory is free. Who begins again notes how many others run.
 const GREEDY: &str = r#"
 import glob, os, time
 def used():
@@ -62,6 +62,7 @@ def f(n):
         time.sleep(0.001)
     open("full", "w").close()
     while used() > LIMIT * 0.85: time.sleep(0.01)
+    time.sleep(3)
     os.remove(f"runs.{n}")
     return n
 "#;
@@ -99,7 +100,7 @@ fn a_process_that_has_grown_is_replaced_between_two_tasks() {
         "import os, time\nkept = []\ndef f(n):\n    if not kept: kept.append(b'x' * (150 << 20))\n    time.sleep(0.02)\n    return os.getpid()\n",
     );
     scratch.numbers("tasks.jsonl", 0..100);
-    let args = "run -j 1 f:f --tasks tasks.jsonl --recycle-memory 100M --checkpoint c.checkpoint --json";
+    let args = "run -j 1 f:f --tasks tasks.jsonl --batch-size 100 --recycle-memory 100M --checkpoint c.checkpoint --json";
     let summary = scratch.run(args).expect_code(0).json();
     assert_eq!((&summary["done"], &summary["retries"]), (&100.into(), &0.into()), "{summary}");
     let values = values_by_number(&outcomes(&scratch.file("c.checkpoint")));

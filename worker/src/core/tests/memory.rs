@@ -52,6 +52,9 @@ fn the_youngest_of_the_largest_tasks_is_stopped_and_run_again_alone() {
     script.ran(0, 3, 1, &[]).expect(&["report 3 b4 [3..4] 1 bytes", "forget b4", "run 0 b2 [1..2] from 4"]);
     script.on(Event::Woken).expect(&[]);
     script.ran(0, 4, 1, &[]).expect(&["report 4 b2 [1..2] 1 bytes", "forget b2", "start 1 for job 1"]);
+    // It has ended: others run beside each other again.
+    script.grant(5, 1, 4, 5).grant(6, 1, 5, 6);
+    script.expect(&["run 0 b5 [4..5] from 5", "run 2 b6 [5..6] from 2"]);
 }
 
 #[test]
