@@ -208,8 +208,9 @@ impl Client {
             ToClient::Finished(summary) => {
                 let (done, missing) = (summary.progress.done, self.show.missing(summary.progress.done));
                 if missing > 0 && self.stop.is_none() {
-                    let what = format!("{missing} of {done} results are missing, they were lost with a connection");
-                    let fault = Fault::storage(format!("{what}; run it again: with --checkpoint nothing is lost"));
+                    let what = format!("{missing} of {done} results are missing");
+                    let why = "the coordinator did not wait for this client any longer (--client-grace)";
+                    let fault = Fault::storage(format!("{what}: {why}; run it again: with --checkpoint nothing is lost"));
                     self.stop = Some(Stop::Fault(fault));
                 }
                 return Ok(Some(End::Summary(summary)));

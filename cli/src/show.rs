@@ -36,7 +36,8 @@ pub enum Results {
 pub struct Show {
     reporter: Reporter,
     results: Results,
-    /// The tasks whose results were written: a coordinator that was started anew has kept none, and sends all.
+    /// The tasks whose results were written: after a lost connection some come again, and all if the coordinator was
+    /// started anew.
     written: TaskSet,
     quiet: bool,
     last: Progress,

@@ -8,17 +8,19 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use bytes::Bytes;
 use shared::{
     checkpoint::{BadRows, Depth, FrameAt, Kind, Pair, Rows, Scanner},
-    id::{TaskRange, push_task},
+    id::push_task,
     location::Location,
     msgpack,
     task_set::TaskSet,
     tasks::TaskList,
 };
 
-use crate::disk::{self, DiskFile};
+use crate::{
+    disk::{self, DiskFile},
+    untaken::Results,
+};
 
 /// How much is given out at once; a single value may be larger.
 const PIECE_TASKS: usize = 4096;
@@ -34,13 +36,6 @@ pub struct Known {
     rows: Rows,
     /// Where the rows go on that have not been looked at.
     at: (usize, usize),
-}
-
-/// Some tasks, and the values of these in the same order, one behind the other.
-#[derive(Debug)]
-pub struct Piece {
-    pub tasks: Vec<TaskRange>,
-    pub values: Bytes,
 }
 
 impl Known {
@@ -59,7 +54,7 @@ impl Known {
     }
 
     /// The next piece; `None` when that was all.
-    pub fn piece(&mut self) -> Result<Option<Piece>, BadRows> {
+    pub fn piece(&mut self) -> Result<Option<Results>, BadRows> {
         loop {
             let piece = self.cut();
             if !piece.tasks.is_empty() {
@@ -75,7 +70,7 @@ impl Known {
     }
 
     /// As much as is given out at once of the rows at hand, or what is left of them.
-    fn cut(&mut self) -> Piece {
+    fn cut(&mut self) -> Results {
         let list = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
         let keys = msgpack::values(&self.rows.keys[self.at.0..]).map_while(Result::ok);
         let values = msgpack::values(&self.rows.values[self.at.1..]).map_while(Result::ok);
@@ -94,6 +89,6 @@ impl Known {
                 break;
             }
         }
-        Piece { tasks, values: piece.into() }
+        Results { tasks, values: piece.into() }
     }
 }

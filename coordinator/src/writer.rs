@@ -28,8 +28,9 @@ use crate::{
     checkpoint::{CheckpointError, CheckpointFile, Recorded, Terms},
     core::ticket::Ticket,
     disk::{self, Disk},
-    known::{Known, Piece},
+    known::Known,
     shelf::{sync_folder_of, write_durably},
+    untaken::Results,
 };
 
 /// How often a full disk is tried again.
@@ -83,7 +84,7 @@ pub enum Answer {
     /// There is a checkpoint: work can begin after a scan, when all tasks are known.
     NeedsTasks,
     /// A piece of what the checkpoint has already; another one follows when it is asked for.
-    Known(Piece),
+    Known(Results),
     /// The scan: tasks that have a value already, and what others have to look like.
     Scanned(TaskSet, ValueShape),
     /// All keys are durable.

@@ -138,8 +138,14 @@ async fn submit(mut connected: Connected, spec: JobSpec, tasks: u8) -> (Summary,
     connected.outgoing.flush().await.expect("it listens");
     let mut results = 0;
     loop {
-        match next(&mut connected).await.message().expect("a message for clients") {
-            ToClient::Results { values, .. } => results += count(&values),
+        let frame = next(&mut connected).await;
+        match frame.message().expect("a message for clients") {
+            ToClient::Results { values, .. } => {
+                results += count(&values);
+                let taken = FromClient::Taken { job, bytes: frame.payload.len() as u64 };
+                connected.outgoing.feed(&taken, Bytes::new()).await.expect("it listens");
+                connected.outgoing.flush().await.expect("it listens");
+            }
             ToClient::Finished(summary) => return (*summary, results),
             _ => {}
         }

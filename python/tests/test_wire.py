@@ -38,12 +38,16 @@ class Peer:
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_RDWR)
 
+    def say(self, message: Any, payload: bytes = b"") -> None:
+        """Send a frame."""
+        head = msgpack.packb(message)
+        self._file.write(struct.pack("<II", len(head), len(payload)) + head + payload)
+        self._file.flush()
+
     def welcome(self) -> None:
         """Let the client in."""
         assert "role" in self.read()[0]
-        head = msgpack.packb(ACCEPTED)
-        self._file.write(struct.pack("<II", len(head), 0) + head)
-        self._file.flush()
+        self.say(ACCEPTED)
 
 
 @pytest.fixture
@@ -113,3 +117,9 @@ def test_nobody_waits_for_a_connection_that_is_lost(ends: tuple[Connection, Peer
     connection.close()
     assert connection.is_lost
     connection.say("late", bytes(1 << 20))
+
+
+def test_results_that_nobody_wants_any_more_hold_no_job_up(ends: tuple[Connection, Peer]) -> None:
+    _, peer = ends
+    peer.say({"Results": {"job": 5, "values": [[0, 3]]}}, b"\x01\x02\x03")
+    assert peer.read() == ({"Taken": {"job": 5, "bytes": 3}}, b"")

@@ -73,20 +73,13 @@ impl Program {
     pub fn wait_for_times(&self, text: &str, times: usize) -> String {
         let with_text = |line: &&str| line.contains(text);
         let found = |all: &str| all.lines().filter(with_text).nth(times - 1).map(str::to_owned);
-        let deadline = Instant::now() + PATIENCE;
-        let mut gathered = self.stderr.text.lock().expect("no panic");
-        loop {
-            if let Some(line) = found(&gathered.0) {
-                return line;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !gathered.1 && !left.is_zero(),
-                "{text:?} was not said {times} times; standard error was:\n{}",
-                gathered.0
-            );
-            gathered = self.stderr.changed.wait_timeout(gathered, left).expect("no panic").0;
-        }
+        self.stderr.wait_for(found, &format!("{text:?} was not said {times} times"))
+    }
+
+    /// Waits until standard output has so many lines.
+    pub fn wait_for_results(&self, lines: usize) {
+        let enough = |all: &str| (all.lines().count() >= lines).then_some(());
+        self.stdout.wait_for(enough, &format!("there are no {lines} results"));
     }
 
     /// What it has said on standard error so far.
@@ -118,6 +111,20 @@ impl Drop for Program {
 }
 
 impl Gathered {
+    /// Waits until something is found in the text.
+    fn wait_for<T>(&self, found: impl Fn(&str) -> Option<T>, complaint: &str) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut gathered = self.text.lock().expect("no panic");
+        loop {
+            if let Some(found) = found(&gathered.0) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!gathered.1 && !left.is_zero(), "{complaint}; the output was:\n{}", gathered.0);
+            gathered = self.changed.wait_timeout(gathered, left).expect("no panic").0;
+        }
+    }
+
     fn end(&self, deadline: Instant, stderr: &Gathered) -> String {
         let mut gathered = self.text.lock().expect("no panic");
         while !gathered.1 {

@@ -19,10 +19,9 @@ use crate::{
         effect::{Effect, Record},
         event::Event,
         objects,
-        ticket::Ticket,
     },
-    known::Piece,
     select::select,
+    untaken::Results,
     writer::{Order, Recording},
 };
 
@@ -90,33 +89,11 @@ impl Coordinator {
         let count = shared::id::count(&values);
         let recording = Recording { ticket, count, keys, values: payload.clone(), attempts, failures: told };
         desk.write(Order::Record(recording));
-        let (values, payload) =
+        let (tasks, values) =
             if desk.spec.wants_results { (values, payload) } else { (Vec::new(), Bytes::new()) };
         let failures = if desk.spec.wants_failures { failures } else { Vec::new() };
-        if !values.is_empty() || !failures.is_empty() {
-            desk.undelivered.push_back(Undelivered { ticket, values, payload, failures });
-        }
-    }
-
-    fn deliver(&mut self, job: JobId, upto: Ticket) {
-        let Some(desk) = self.desks.get_mut(&job) else { return };
-        let was_behind = desk.is_behind();
-        let mut messages = Vec::new();
-        while let Some(due) = desk.undelivered.pop_front_if(|due| due.ticket <= upto) {
-            desk.unread += due.payload.len() as u64;
-            if !due.values.is_empty() {
-                messages.push((ToClient::Results { job, values: due.values }, due.payload));
-            }
-            messages.extend(due.failures.into_iter().map(|(task, failure)| {
-                (ToClient::Failed { job, task, failure: Box::new(failure) }, Bytes::new())
-            }));
-        }
-        let behind = !was_behind && desk.is_behind();
-        for (message, payload) in messages {
-            self.to_client(job, message, payload);
-        }
-        if behind {
-            self.on(Event::ClientBehind { job, behind });
+        if !tasks.is_empty() || !failures.is_empty() {
+            desk.undelivered.push_back(Undelivered { ticket, results: Results { tasks, values }, failures });
         }
     }
 
@@ -141,21 +118,6 @@ impl Coordinator {
         }
         self.ended.push(Child::Checkpointer(job));
         self.objects(objects::Event::JobEnded(job), Bytes::new());
-    }
-
-    /// Sends values that the checkpoint had before, as far as the client can take them. Nobody waits for one that is
-    /// gone, nor the workers of an earlier life for its client: it asks again for what it has missed.
-    pub(super) fn tell_known(&mut self, job: JobId, piece: Piece) {
-        let Some(desk) = self.desks.get_mut(&job) else { return };
-        if desk.client.is_none() || desk.recovered {
-            return desk.write(Order::Enough);
-        }
-        desk.unread += piece.values.len() as u64;
-        desk.pauses = desk.is_behind();
-        if !desk.pauses {
-            desk.write(Order::Tell);
-        }
-        self.to_client(job, ToClient::Results { job, values: piece.tasks }, piece.values);
     }
 
     pub(super) fn tell_progress(&mut self) {

@@ -15,21 +15,18 @@ use bytes::Bytes;
 use shared::{
     id::{Epoch, JobId, TaskRange, WorkerId},
     inject,
-    job::Existing,
-    shape::ValueShape,
     supervision::{self, Exit, Family, Parent, Policy, Strategy},
-    task_set::TaskSet,
     wire::{
         Hello,
-        client::{Stopped, ToClient},
+        client::ToClient,
         worker::{Status, ToWorker},
     },
 };
 
 use crate::{
     actors::{
-        checkpointer::{Checkpointer, JobAnswered, checkpointer},
-        desk::{Desk, Opening},
+        checkpointer::{Checkpointer, checkpointer},
+        desk::Desk,
         said::{Arrived, ClientSaid, SessionId, SessionSilent, WorkerSaid},
         session::{Out, Outbox, Session},
         storekeeper::{Stored, Storekeeper},
@@ -38,7 +35,7 @@ use crate::{
     core::{Core, event::Event, objects},
     depot,
     shelf::Shelf,
-    writer::{Answer, Order},
+    writer::Order,
 };
 
 /// How often time is told to the core, and progress to clients.
@@ -168,77 +165,6 @@ impl Coordinator {
         }
     }
 
-    fn answered(&mut self, id: JobId, answer: Answer) {
-        let Some(desk) = self.desks.get_mut(&id) else { return };
-        match answer {
-            Answer::Opened(shape) => self.opened(id, TaskSet::default(), &shape),
-            Answer::NeedsTasks if desk.complete => desk.scan(),
-            Answer::NeedsTasks => {
-                desk.opening = Opening::NeedsTasks;
-                self.go_on_stopping(id);
-            }
-            Answer::Known(piece) => self.tell_known(id, piece),
-            Answer::Scanned(values, shape) => self.opened(id, values, &shape),
-            Answer::Stored => {
-                desk.keys_stored = true;
-                if !self.core.objects.lacks(id) {
-                    self.to_client(id, ToClient::Stored(id), Bytes::new());
-                }
-            }
-            Answer::Note(text) => {
-                tracing::info!(job = %id, "{text}");
-                self.to_all(id, &ToClient::Note(text));
-            }
-            Answer::Durable(upto) => self.on(Event::Durable { job: id, upto }),
-            Answer::StopKept => self.to_followers(id, &ToClient::Stopping(id)),
-            Answer::Closed => self.on(Event::Closed(id)),
-            Answer::Ended(summary) => self.ended(id, *summary),
-            Answer::Failed(stopped) => self.fail_job(id, stopped),
-        }
-    }
-
-    /// The checkpoint is open and its values are known: the core can have the job.
-    fn opened(&mut self, job: JobId, skipped: TaskSet, shape: &ValueShape) {
-        // A restart goes on from the new file instead of setting it aside, too, and checks values as we do.
-        if let Some(stored) = self.shelf.borrow_mut().jobs.get_mut(&job) {
-            stored.spec.settle(shape);
-        }
-        let Some(desk) = self.desks.get_mut(&job) else { return };
-        desk.opening = Opening::Open;
-        let is_new = desk.spec.checkpoint.as_ref().is_some_and(|kept| kept.existing == Existing::SetAside);
-        desk.spec.settle(shape);
-        let (limits, batch_size, complete) = (desk.spec.limits.clone(), desk.spec.batch_size, desk.complete);
-        let (count, bytes) = (desk.tasks().len(), desk.tasks().key_bytes());
-        if is_new {
-            self.to_client(job, ToClient::SetAside(job), Bytes::new());
-        }
-        self.on(Event::JobOpened { job, limits, batch_size });
-        self.on(Event::ObjectsLack { job, lack: self.core.objects.lacks(job) });
-        self.on(Event::TasksAdded { job, count, bytes, skipped });
-        if complete {
-            self.on(Event::TasksComplete(job));
-        }
-        self.go_on_stopping(job);
-        self.hear_early();
-    }
-
-    /// Lets the core know of a job that ends before its checkpoint is open.
-    pub(super) fn open_to_end(&mut self, job: JobId) {
-        let Some(desk) = self.desks.get_mut(&job).filter(|desk| desk.opening != Opening::Open) else {
-            return;
-        };
-        desk.opening = Opening::Open;
-        let (limits, batch_size) = (desk.spec.limits.clone(), desk.spec.batch_size);
-        self.on(Event::JobOpened { job, limits, batch_size });
-    }
-
-    pub(super) fn fail_job(&mut self, job: JobId, stopped: Stopped) {
-        tracing::info!(%job, "a job cannot go on: {}", stopped.message);
-        self.open_to_end(job);
-        self.on(Event::JobFailed { job, stopped });
-        self.hear_early();
-    }
-
     fn session_ended(&mut self, session: SessionId) {
         let Some(mut peer) = self.peers.remove(&session) else { return };
         let mut left = Vec::new();
@@ -277,10 +203,7 @@ impl Coordinator {
             .filter(|(job, desk)| desk.is_abandoned(grace, self.core.objects.lacks(**job)))
             .map(|(job, desk)| (desk.client_gone = None, *job).1)
             .collect();
-        for job in abandoned {
-            tracing::warn!(%job, "its client has not come back; stopping the job");
-            self.abandon(job);
-        }
+        abandoned.into_iter().for_each(|job| self.abandon(job));
         self.tell_progress();
     }
 }
@@ -393,13 +316,5 @@ impl Handler<Stored> for Coordinator {
 
     fn handle(&mut self, Stored(answer): Stored, _: &mut Context<Self>) {
         self.stored(answer);
-    }
-}
-
-impl Handler<JobAnswered> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, JobAnswered { job, answer }: JobAnswered, _: &mut Context<Self>) {
-        self.answered(job, answer);
     }
 }

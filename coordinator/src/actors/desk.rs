@@ -8,22 +8,14 @@ use std::{
 
 use actix::Addr;
 use bytes::Bytes;
-use shared::{
-    id::{TaskIndex, TaskRange},
-    job::JobSpec,
-    outcome::Failure,
-    tasks::TaskList,
-    wire::client::Progress,
-};
+use shared::{id::TaskIndex, job::JobSpec, outcome::Failure, tasks::TaskList, wire::client::Progress};
 
 use crate::{
     actors::{checkpointer::Checkpointer, clerk::Do, said::SessionId},
     core::ticket::Ticket,
+    untaken::{Results, Untaken},
     writer::Order,
 };
-
-/// Payload bytes that a client may leave unread before its job waits for it.
-pub const UNREAD_BYTES: u64 = 64 << 20;
 
 /// How far the job's checkpoint is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +33,7 @@ pub enum Opening {
 /// Outcomes that the client gets when they are durable.
 pub struct Undelivered {
     pub ticket: Ticket,
-    pub values: Vec<TaskRange>,
-    pub payload: Bytes,
+    pub results: Results,
     pub failures: Vec<(TaskIndex, Failure)>,
 }
 
@@ -59,13 +50,15 @@ pub struct Desk {
     pub followers: BTreeSet<SessionId>,
     pub told: Option<Progress>,
     pub undelivered: VecDeque<Undelivered>,
-    pub unread: u64,
+    pub untaken: Untaken,
     /// The client has too much to read for being told more of what its checkpoint had.
     pub pauses: bool,
     /// Its client was told something of the workers.
     pub remarked: bool,
     /// All its keys are durable.
     pub keys_stored: bool,
+    /// Its files are closed.
+    pub closed: bool,
     tasks: Arc<RwLock<TaskList>>,
     checkpointer: Addr<Checkpointer>,
 }
@@ -88,10 +81,11 @@ impl Desk {
             followers: BTreeSet::new(),
             told: None,
             undelivered: VecDeque::new(),
-            unread: 0,
+            untaken: Untaken::default(),
             pauses: false,
             remarked: false,
             keys_stored: false,
+            closed: false,
             tasks,
             checkpointer,
         }
@@ -124,11 +118,11 @@ impl Desk {
     }
 
     /// Whether it has waited so long for a client that it needs. A detached job does until all of its tasks are here, and
-    /// any while it `lacks` something that its client alone has; an attached one may go on for somebody else who follows
-    /// it, unless its client alone can take its values.
+    /// any while it `lacks` something that its client alone has, or has nothing left but to be taken over; an attached one
+    /// may go on for somebody else who follows it, unless its client alone can take its values.
     pub fn is_abandoned(&self, grace: Duration, lacks: bool) -> bool {
         let is_followed = !self.followers.is_empty() && !self.spec.wants_results;
-        let is_needed = !self.complete || lacks || (!self.spec.detached && !is_followed);
+        let is_needed = !self.complete || lacks || self.closed || (!self.spec.detached && !is_followed);
         is_needed && self.client_gone.is_some_and(|since| since.elapsed() >= grace)
     }
 
@@ -140,9 +134,9 @@ impl Desk {
         }
     }
 
-    /// Whether the client has too much to read.
-    pub fn is_behind(&self) -> bool {
-        self.unread >= UNREAD_BYTES
+    /// Whether it has ended but for its client, who has not taken all over and is waited for.
+    pub fn is_owed(&self) -> bool {
+        !self.untaken.is_empty() && (self.client.is_some() || self.client_gone.is_some())
     }
 }
 

@@ -35,9 +35,16 @@ impl Coordinator {
                 let len = payload.len() as u64;
                 self.objects(objects::Event::Came { job, object, at, len }, payload.clone());
             }
-            // Said before the client came back by another connection, where it has said it again.
-            FromClient::Tasks { .. } | FromClient::TasksEnd { .. } | FromClient::Piece { .. } => {}
-            FromClient::Cancel { job, now: true, .. } => self.cancel(job, Duration::ZERO),
+            FromClient::Taken { job, bytes } if self.follows(session, job) => self.taken(job, bytes),
+            // Said before the client came back by another connection, where it has said it again, or is told again.
+            FromClient::Tasks { .. }
+            | FromClient::TasksEnd { .. }
+            | FromClient::Piece { .. }
+            | FromClient::Taken { .. } => {}
+            FromClient::Cancel { job, now: true, .. } => {
+                self.cancel(job, Duration::ZERO);
+                self.wait_no_longer(job);
+            }
             FromClient::Cancel { job, grace_ms, .. } => {
                 self.cancel(job, grace_ms.map_or(UNLIMITED, Duration::from_millis).min(UNLIMITED));
             }
@@ -49,17 +56,6 @@ impl Coordinator {
             FromClient::Watch(on) => self.watch(session, on),
             FromClient::Attach(job) => self.attach(session, job),
             FromClient::List => self.list(session),
-            FromClient::Taken { job, bytes } => {
-                let Some(desk) = self.desks.get_mut(&job) else { return };
-                let was_behind = desk.is_behind();
-                desk.unread = desk.unread.saturating_sub(bytes);
-                if was_behind && !desk.is_behind() {
-                    if std::mem::take(&mut desk.pauses) {
-                        desk.write(Order::Tell);
-                    }
-                    self.on(Event::ClientBehind { job, behind: false });
-                }
-            }
             FromClient::Heartbeat => {}
         }
     }
@@ -86,10 +82,8 @@ impl Coordinator {
         if let Some(summary) = summary {
             let _ = peer.outbox.send(Out::Client(ToClient::Finished(Box::new(summary)), Bytes::new()));
         } else if let Some(desk) = self.desks.get_mut(&id) {
-            (desk.client, desk.client_gone, desk.unread) = (Some(session), None, 0);
-            if std::mem::take(&mut desk.pauses) {
-                desk.write(Order::Tell);
-            }
+            (desk.client, desk.client_gone) = (Some(session), None);
+            self.tell_again(id);
             self.objects(objects::Event::ClientHere(id), Bytes::new());
         }
     }

@@ -78,8 +78,10 @@ impl Coordinator {
         }
     }
 
-    /// A job's client does not come back: nobody is left to be asked for what the job may lack.
+    /// A job's client does not come back: nobody is left to take over its results, or to be asked for what it may lack.
     pub(super) fn abandon(&mut self, job: JobId) {
+        tracing::warn!(%job, "its client has not come back; stopping the job");
+        self.end_unless_owed(job);
         if !self.core.objects.lacks(job) {
             return self.cancel(job, Duration::ZERO);
         }

@@ -258,7 +258,7 @@ impl Core {
     }
 
     pub(super) fn closed(&mut self, id: JobId, out: &mut Effects) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.phase != Phase::Ended) else { return };
         job.phase = Phase::Ended;
         let job = &self.jobs[&id];
         out.push(Effect::Finish { job: id, summary: Box::new(self.summary(job)) });

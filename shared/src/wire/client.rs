@@ -74,7 +74,8 @@ pub enum FromClient {
         /// Where the piece begins.
         at: u64,
     },
-    /// Results up to here have been taken over; room for more.
+    /// Results up to here have been taken over; room for more. What was not, is told again over the next connection, and
+    /// the job ends when all were.
     Taken {
         /// The job.
         job: JobId,

@@ -3,14 +3,18 @@
 //! What is muted is not lost but waits, as in a network that heals; an end waits too, as when a machine vanishes.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+
+use crate::Scratch;
 
 #[derive(Default)]
 struct State {
@@ -35,7 +39,8 @@ struct Passing {
 
 /// See the module.
 pub struct Relay {
-    pub address: String,
+    address: String,
+    to: String,
     shared: Arc<Shared>,
 }
 
@@ -45,9 +50,16 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound").to_string();
         let shared = Arc::new(Shared::default());
-        let mine = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, &to, &mine));
-        Relay { address, shared }
+        let (mine, there) = (Arc::clone(&shared), to.clone());
+        std::thread::spawn(move || accept(&listener, &there, &mine));
+        Relay { address, to, shared }
+    }
+
+    /// Writes an access file for this role, that leads to the relay.
+    pub fn access(&self, scratch: &Scratch, role: &str, name: &str) {
+        let text = fs::read_to_string(scratch.file(&format!("access/{role}.access"))).expect("written");
+        let path = scratch.write(name, text.replace(&self.to, &self.address));
+        fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("ours");
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -1,6 +1,6 @@
 //! The cluster that suffers: a coordinator, workers and a client, each behind a relay of its own; and what is done to them.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -99,25 +99,18 @@ impl Site {
         site.start_coordinator();
         for (number, slots) in plan.workers.iter().enumerate() {
             let relay = Relay::new(site.listen.clone());
-            site.access("worker", &format!("w{number}"), &relay);
+            relay.access(&site.scratch, "worker", &format!("w{number}"));
             let program = site.start_worker(number, 0, *slots);
             site.workers.push(Worker { slots: *slots, life: 0, program, relay });
         }
         let relay = Relay::new(site.listen.clone());
-        site.access("client", "client", &relay);
+        relay.access(&site.scratch, "client", "client");
         site.client_relay = Some(relay);
         match plan.detached {
             true => drop(site.submit("--detach").wait().expect_code(0)),
             false => site.client = Some(site.submit("--json")),
         }
         site
-    }
-
-    /// An access file that leads to a relay.
-    fn access(&self, role: &str, name: &str, relay: &Relay) {
-        let text = fs::read_to_string(self.scratch.file(&format!("access/{role}.access"))).expect("written");
-        let path = self.scratch.write(name, text.replace(&self.listen, &relay.address));
-        fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("ours");
     }
 
     fn start_coordinator(&mut self) {

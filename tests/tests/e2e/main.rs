@@ -19,6 +19,7 @@ mod memory;
 mod object_store;
 mod panics;
 mod poison;
+mod results;
 mod resume;
 mod stopped;
 mod storage;

@@ -6,7 +6,8 @@ goes to that job's `hear`, and when the connection is lost every job is told by 
 Invariants
 - Frames are written whole: by a thread of their own, as an interrupt may cut short whatever the main thread does.
 - After `lost` a job hears nothing more over this connection.
-- The coordinator hears of each result that a job has taken in: it waits for that when many are on their way.
+- The coordinator hears of each result that a job has taken in: it waits for that when many are on their way, and before
+  the job ends.
 - A coordinator elsewhere is given signs of life however long a frame takes, and is lost when it gives none for a lease.
 """
 
@@ -307,5 +308,5 @@ class Connection:
                 job = self._jobs.get(number)
             if job is not None:
                 job.hear(name, fields, payload)
-                if name == "Results":
-                    self.say({"Taken": {"job": number, "bytes": len(payload)}})
+            if name == "Results":  # also those that nobody wants any more
+                self.say({"Taken": {"job": number, "bytes": len(payload)}})
