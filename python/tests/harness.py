@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -303,3 +303,12 @@ class Ended:
         self.failures: dict[int, dict[str, Any]] = {}
         self.frames: list[dict[str, Any]] = []
         self.stopped: int | None = None
+
+
+def interrupted() -> Iterator[int]:
+    """A number, and an interrupt as it goes on where it comes while `threading.Condition` gives up its lock."""
+    yield 1
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        raise RuntimeError("cannot notify on un-acquired lock")  # noqa: B904 - as the interpreter does

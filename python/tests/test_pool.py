@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from harness import interrupted
 
 from maniple import Pool, TaskFailed
 
@@ -87,6 +88,11 @@ def test_imap_goes_on_behind_an_exception(pool: Pool) -> None:
     with pytest.raises(ZeroDivisionError):
         next(values)
     assert next(values) == 0
+
+
+def test_reproduces_an_interrupt_that_imap_kept_for_the_end(pool: Pool) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pool.imap(abs, interrupted())
 
 
 def test_imap_has_a_timeout_and_takes_what_is_done_first(fifo: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from harness import gone, until
+from harness import gone, interrupted, until
 
 import maniple
 from maniple._client.engine import ENGINES
@@ -41,6 +41,11 @@ def test_tasks_without_end_are_drawn_as_values_are_taken() -> None:
         assert next(values) == -taken
         assert taken < tasks.count <= taken + 101
     values.close()
+
+
+def test_an_interrupt_while_tasks_are_drawn_is_not_kept_for_the_end() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        next(maniple.map(abs, interrupted(), output="iterator"))
 
 
 def test_without_a_buffersize_all_processes_have_enough_to_do_and_memory_is_bounded() -> None:

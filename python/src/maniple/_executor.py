@@ -31,9 +31,9 @@ from . import _call
 from ._client.engine import ENGINES, Away
 from ._client.function import describe
 from ._client.spec import job_spec, limits
-from ._flight import Flight, Item, Room, Several, again, call_of, chunked, counted, is_interrupt, pickled, settle
+from ._flight import Flight, Item, Room, Several, again, call_of, chunked, counted, pickled, settle
 from .codec import Codec, Undecodable
-from .errors import EngineError, Failure, ManipleError, TaskFailed
+from .errors import EngineError, Failure, ManipleError, TaskFailed, is_interrupt
 
 if TYPE_CHECKING:
     from ._client.cluster import Cluster

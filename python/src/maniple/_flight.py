@@ -226,17 +226,6 @@ def settle(future: Future[Any], answer: Any) -> None:
     future.set_exception(found)
 
 
-def is_interrupt(error: BaseException | None) -> bool:
-    """Whether who waits was told to end, and not just met an error.
-
-    Where an interrupt comes as `threading.Condition` gives up its lock, it goes on as a RuntimeError in its place.
-    """
-    if isinstance(error, Exception):
-        while error is not None and not isinstance(error, KeyboardInterrupt):
-            error = error.__context__
-    return error is not None
-
-
 def chunked(calls: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Lists of so many elements, the last of what is left."""
     rest = iter(calls)

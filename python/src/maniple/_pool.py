@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._executor import Executor
 from ._flight import Several, chunked, counted
+from .errors import heed
 
 if TYPE_CHECKING:
     from ._client.cluster import Cluster
@@ -107,6 +108,7 @@ class Values(Iterator[T]):
         try:
             self._running.extend(itertools.islice(self._chunks, number))
         except Exception as error:
+            heed(error)
             self._error = error
 
     def __next__(self) -> T:
@@ -295,5 +297,6 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Terminate it."""
+        """Terminate it, and wait until nothing of it runs any more, as `multiprocessing` does."""
         self.terminate()
+        self.join()

@@ -158,3 +158,20 @@ class JobFailed(ManipleError):
         told = f"{len(self.failures):,} of {self.total:,} tasks failed:{shown}{more}"
         trace = self.failures[0].traceback.rstrip() if self.failures else ""
         return f"{told}\nThe first one's traceback:\n{trace}" if trace else told
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether who waits was told to end, and not just met an error.
+
+    Where an interrupt comes as `threading.Condition` gives up its lock, it goes on as a RuntimeError in its place.
+    """
+    if isinstance(error, Exception):
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+    return error is not None
+
+
+def heed(error: Exception) -> None:
+    """Raise KeyboardInterrupt if the error is one by another name, before it is kept for later."""
+    if is_interrupt(error):
+        raise KeyboardInterrupt from error

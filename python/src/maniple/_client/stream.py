@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..codec import Codec
-from ..errors import EngineError
+from ..errors import EngineError, heed
 from .engine import ENGINES
 from .job import CHUNK_BYTES, CHUNK_TASKS, GLANCE, LIVES, Plan, Progress, encoded, error_of, parcels
 from .spec import JobSpec, remark, results_of
@@ -203,6 +203,7 @@ class Stream:
                 self._end = True
                 break
             except Exception as error:
+                heed(error)
                 self._end = error
                 break
             try:
