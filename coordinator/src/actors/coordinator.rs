@@ -244,6 +244,8 @@ impl Parent for Coordinator {
     fn child_ended(&mut self, slot: Child, exit: &Exit, ctx: &mut Context<Self>) {
         match slot {
             Child::Session(session) => self.session_ended(session),
+            // All of us end, and were asked to.
+            Child::Checkpointer(_) | Child::Storekeeper if exit.is_orderly() => {}
             Child::Checkpointer(job) if self.desks.contains_key(&job) => {
                 // What it had not synced is known to the workers alone: begin again from what is durable.
                 supervision::fail(ctx, format!("the checkpointer of job {job} ended: {exit}"));

@@ -153,3 +153,16 @@ fn a_job_is_cancelled_by_its_number() {
     scratch.run(&format!("attach {ACCESS} {number} --quiet --json")).expect_code(130);
     cluster.stop();
 }
+
+#[test]
+fn a_coordinator_with_a_job_at_work_ends_in_order() {
+    let scratch = Scratch::new();
+    let mut cluster = Cluster::start(&scratch, &[1]);
+    submit(&scratch, "a", 2, "--detach").wait().expect_code(0);
+    scratch.wait_for_file("a.1", coordinator(&cluster));
+    let ended = cluster.coordinator.take().expect("it runs");
+    ended.signal(Signal::SIGTERM);
+    let ended = ended.wait().expect_code(143);
+    assert!(!ended.stderr.contains("did not stop in order"), "{}", ended.stderr);
+    cluster.stop();
+}
